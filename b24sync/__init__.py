@@ -1,0 +1,1 @@
+"""b24sync: deals, companies and contacts into Bitrix24."""
