@@ -58,6 +58,8 @@ class Call:
 
 
 Handler = Callable[[Call], Answer]
+UnitsOf = Callable[[dict[str, Any]], float]
+"""Units of a call foretold from its parameters, so that a write is waited for *before* it happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Method:
     app_only: bool
     in_batch: bool
     positional: bool
+    units: UnitsOf | None = None
 
 
 METHODS: dict[str, Method] = {}
@@ -85,11 +88,16 @@ def rest_method(
     app_only: bool = False,
     in_batch: bool = True,
     positional: bool = False,
+    units: UnitsOf | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Register a handler under its REST name. `scope` None = no scope needed (api-reference/scopes/permissions.md)."""
+    """Register a handler under its REST name. `scope` None = no scope needed (api-reference/scopes/permissions.md).
+
+    `in_batch` False answers ERROR_BATCH_METHOD_NOT_ALLOWED inside a batch. `units` foretells the cost's
+    units; without it they are the rows of a list under `data`, else 1.
+    """
 
     def register(handler: Handler) -> Handler:
-        METHODS[name.lower()] = Method(name, handler, scope, app_only, in_batch, positional)
+        METHODS[name.lower()] = Method(name, handler, scope, app_only, in_batch, positional, units)
         return handler
 
     return register

@@ -1,0 +1,5 @@
+"""`python -m b24sync`."""
+
+from b24sync.cli import main
+
+main()

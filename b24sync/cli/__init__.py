@@ -1,0 +1,97 @@
+"""The command line: one file per command group, loaded when called; this file is the only error boundary.
+
+Exit codes (design 10): 0 done; 3 done, some rows refused; 75 try again later, or unknown rows are left;
+69 the portal blocks us; 78 configuration; 2 usage; 1 a fault of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "gate": ("b24sync.cli.gate", "The portal's budget: bucket, method budgets, blocks, who waits."),
+    "import": ("b24sync.cli.imports", "Deals, companies and contacts from a spreadsheet into the portal."),
+    "portal": ("b24sync.cli.portal", "Fields, pipelines and stages as code."),
+    "sandbox": ("b24sync.cli.sandbox", "A local portal to rehearse on."),
+    "workflows": ("b24sync.cli.workflows", "Start the right business process for each deal by its stage."),
+}
+
+INTERRUPTED_EXIT = 130
+
+
+class LazyGroup(click.Group):
+    """Loads a command's module when it is called, so that `--help` costs no imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", "config_path", default="config.toml", show_default=True, help="The configuration file.")
+@click.option("--portal", "portal_name", default=None, help="Which of several configured portals.")
+@click.option("--verbose", "-v", is_flag=True, help="Log every request (secrets are hidden).")
+@click.version_option(package_name="b24sync")
+@click.pass_context
+def cli(ctx: click.Context, config_path: str, portal_name: str | None, verbose: bool) -> None:
+    """b24sync: deals, companies and contacts into Bitrix24.
+
+    Nothing twice, nothing lost, never over the portal's limits. Start with config.example.toml,
+    rehearse with `b24sync sandbox serve`.
+    """
+    ctx.obj = {"config": config_path, "portal": portal_name, "verbose": verbose}
+
+
+def main() -> None:
+    """Run the command line; every error becomes one message on standard error and an exit code."""
+    sys.excepthook = _masked_traceback
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _interrupted()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = _interrupted()
+    except Exception as error:
+        code = _say(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: Exception) -> int:
+    from b24sync.errors import B24SyncError
+    from b24sync.transport.masking import MASK
+
+    if isinstance(error, B24SyncError):
+        click.echo(MASK.hide(f"b24sync: {error}"), err=True)
+        return error.exit_code
+    _masked_traceback(type(error), error, error.__traceback__)
+    click.echo("b24sync: this is a fault of b24sync; what was sent is recorded, the same command goes on.", err=True)
+    return 1
+
+
+def _interrupted() -> int:
+    click.echo("b24sync: interrupted. What was sent is recorded; run the same command again to go on.", err=True)
+    return INTERRUPTED_EXIT
+
+
+def _masked_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    import traceback
+
+    from b24sync.transport.masking import MASK
+
+    click.echo(MASK.hide("".join(traceback.format_exception(kind, error, trace))), err=True, nl=False)

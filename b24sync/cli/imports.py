@@ -1,0 +1,279 @@
+"""`b24sync import ...`: run, list, show, report."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from b24sync.cli.progress import progress_line
+from b24sync.cli.wiring import App, confirm, opened, print_json, say
+from b24sync.errors import ConfigError, PortalBlocked, RetryLater
+
+if TYPE_CHECKING:
+    from b24sync.importing.job import ImportJob, Plan
+    from b24sync.store.runs import Run
+
+REFUSED_EXIT = 3
+UNKNOWN_EXIT = 75
+
+FATES = ("created", "updated", "skipped", "refused", "unknown", "not_sent")
+
+
+@click.group("import", short_help="Spreadsheets into the portal.")
+def command() -> None:
+    """Bring deals, companies and contacts from a spreadsheet into the portal."""
+
+
+@command.command("run")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--mapping", "mapping_path", type=click.Path(path_type=Path), required=True, help="What columns become.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
+@click.option("--strict", is_flag=True, help="Stop before the first write if any row would be refused.")
+@click.option("--yes", is_flag=True, help="Do not ask before writing.")
+@click.option("--workflows", is_flag=True, help="Then start the workflows of [[workflows.start]] for these deals.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    file: Path,
+    mapping_path: Path,
+    dry_run: bool,
+    strict: bool,
+    yes: bool,
+    workflows: bool,
+    as_json: bool,
+) -> None:
+    """Import FILE. Run the same command again after an interruption: it goes on where it stood.
+
+    Example: b24sync import run deals.xlsx --mapping deals.toml --dry-run
+    """
+    from b24sync.importing.job import ImportJob, Settings
+    from b24sync.importing.mapping import load_mapping
+
+    mapping = load_mapping(mapping_path)
+    with opened(ctx.obj) as app:
+        imports = app.config.imports
+        settings = Settings(imports.way, imports.history, imports.conflict, strict)
+        job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, app.portal_config.zone)
+        plan = job.prepare(file)
+        _show_plan(plan, file, mapping.entity)
+        if dry_run:
+            job.forget()
+            _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json)
+            return
+        _check_plan(job, plan, strict=strict)
+        if plan.create:
+            _confirmed(job, f"Write {plan.create} {mapping.entity} rows to the portal?", yes=yes)
+        code = _apply(app, job, plan)
+        result = _result(job, plan)
+        if workflows and mapping.entity == "deal":
+            from b24sync.cli.workflows import start_for_run
+
+            code = max(code, start_for_run(app, job.run.id, say_result=True))
+        _finish(ctx, result, as_json=as_json, code=code)
+
+
+def _show_plan(plan: Plan, file: Path, entity: str) -> None:
+    if plan.resumed:
+        say("This file was interrupted before: going on with the same run.")
+    say(f"{file.name}: {plan.rows} rows -> {entity}: {plan.create} to create, {plan.skip} there, {plan.refuse} refused")
+    for name, count in (("companies", plan.companies_to_create), ("contacts", plan.contacts_to_create)):
+        if count:
+            say(f"  {count} {name} to create because rows name them")
+    if plan.duplicates:
+        say(f"  the portal holds {plan.duplicates} duplicates of this file's keys; the lowest id counts")
+    for problem in plan.problems:
+        say(f"  {problem}")
+
+
+def _check_plan(job: ImportJob, plan: Plan, *, strict: bool) -> None:
+    if strict and plan.refuse:
+        job.forget()
+        raise ConfigError(f"--strict: {plan.refuse} of {plan.rows} rows would be refused; nothing was written.")
+
+
+def _confirmed(job: ImportJob, question: str, *, yes: bool) -> None:
+    try:
+        confirm(question, yes=yes)
+    except BaseException:
+        job.forget()
+        raise
+
+
+def _apply(app: App, job: ImportJob, plan: Plan) -> int:
+    """Write, with a progress line; the exit code. Errors that leave a resumable run are told and counted."""
+    try:
+        with progress_line(f"{job.run.entity} rows", plan.create, app.gate.limits) as advance:
+            result = job.apply(advance)
+    except (RetryLater, PortalBlocked) as error:
+        say(f"b24sync: {error}")
+        return error.exit_code
+    if result.stopped:
+        say(f"b24sync: {result.stopped}")
+    for key, ids in list(result.duplicates.items())[:20]:
+        say(f"b24sync: key {key} stands {len(ids)} times in the portal (ids {', '.join(map(str, ids))})")
+    counts = job.counts()
+    if counts.get("unknown") or (counts.get("not_sent") and not result.stopped):
+        return UNKNOWN_EXIT
+    return REFUSED_EXIT if counts.get("refused") or counts.get("not_sent") else 0
+
+
+def _result(job: ImportJob, plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
+    """The object of `import run --json` (design 10)."""
+    counts = {} if dry_run else job.counts()
+    if dry_run:
+        counts = {"skipped": plan.skip, "refused": plan.refuse, "not_sent": plan.create}
+    planned = plan.create + (counts.get("created", 0) if plan.resumed else 0)
+    return {
+        "run": None if dry_run else job.run.id,
+        "entity": job.run.entity,
+        "rows": plan.rows,
+        "planned": max(planned, plan.create) if dry_run else plan.create,
+        **{fate: counts.get(fate, 0) for fate in FATES},
+    }
+
+
+def _finish(ctx: click.Context, result: dict[str, Any], *, as_json: bool, code: int = 0) -> None:
+    if as_json:
+        print_json(result)
+    else:
+        told = ", ".join(f"{result[fate]} {fate.replace('_', ' ')}" for fate in FATES if result[fate])
+        said = f"Run {result['run']}" if result["run"] else "Dry run"
+        click.echo(f"{said}: {result['rows']} rows: {told or 'nothing to do'}")
+    ctx.exit(code)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@click.pass_obj
+def list_runs(options: dict[str, Any], as_json: bool) -> None:
+    """List the runs, newest first.
+
+    Example: b24sync import list
+    """
+    from b24sync.store.runs import Runs
+
+    with opened(options) as app:
+        runs = Runs(app.store, app.portal, app.clock)
+        found = [_run_object(runs, run) for run in runs.all()]
+    if as_json:
+        print_json(found)
+        return
+    for row in found:
+        told = ", ".join(f"{row[fate]} {fate}" for fate in FATES if row[fate])
+        click.echo(f"{row['run']:>5}  {row['started_at']}  {row['entity']:<8} {row['state']:<12} {row['file']}  {told}")
+    if not found:
+        click.echo("No runs yet.")
+
+
+@command.command("show")
+@click.argument("run_id", metavar="RUN", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def show(options: dict[str, Any], run_id: int, as_json: bool) -> None:
+    """Show one run: counts, and the reasons of what was refused.
+
+    Example: b24sync import show 1
+    """
+    from b24sync.store.runs import Runs
+
+    with opened(options) as app:
+        runs = Runs(app.store, app.portal, app.clock)
+        found = _found(runs, run_id)
+        shown = _run_object(runs, found)
+        reasons: dict[str, int] = {}
+        for fate in runs.fates(run_id, found.what):
+            if fate.state in ("refused", "unknown"):
+                reason = f"{fate.state}: {fate.code or ''} {fate.message or ''}".strip()
+                reasons[reason] = reasons.get(reason, 0) + 1
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    if as_json:
+        print_json({**shown, "reasons": [{"reason": text, "rows": count} for text, count in ordered]})
+        return
+    for name, value in shown.items():
+        click.echo(f"{name:<12} {value}")
+    for text, count in ordered[:30]:
+        click.echo(f"{count:>7} x {text}")
+
+
+@command.command("report")
+@click.argument("run_id", metavar="RUN", type=int)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.pass_obj
+def report(options: dict[str, Any], run_id: int, out: Path) -> None:
+    """Write every row's fate to OUT (.csv, or .xlsx for people): line, key, state, portal_id, code, message.
+
+    Example: b24sync import report 1 fates.csv
+    """
+    from b24sync.store.runs import Runs
+
+    with opened(options) as app:
+        runs = Runs(app.store, app.portal, app.clock)
+        found = _found(runs, run_id)
+        rows = (
+            (fate.line, fate.key, fate.state, fate.portal_id, fate.code, fate.message)
+            for fate in runs.fates(run_id, found.what)
+        )
+        count = _writer_for(out)(out, rows)
+    say(f"{out}: {count} rows")
+
+
+REPORT_COLUMNS = ("line", "key", "state", "portal_id", "code", "message")
+
+
+def _writer_for(out: Path) -> Callable[[Path, Any], int]:
+    return _write_xlsx if out.suffix.lower() == ".xlsx" else _write_csv
+
+
+def _write_csv(out: Path, rows: Any) -> int:
+    count = 0
+    with out.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(REPORT_COLUMNS)
+        for row in rows:
+            writer.writerow(["" if cell is None else cell for cell in row])
+            count += 1
+    return count
+
+
+def _write_xlsx(out: Path, rows: Any) -> int:
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=list(REPORT_COLUMNS)).astype({"key": "string", "portal_id": "string"})
+    with pd.ExcelWriter(out, engine="xlsxwriter", engine_kwargs={"options": {"strings_to_urls": False}}) as book:
+        frame.to_excel(book, sheet_name="rows", index=False, freeze_panes=(1, 0))
+        frame.groupby(["state", "code"], dropna=False).size().rename("rows").reset_index().to_excel(
+            book, sheet_name="totals", index=False
+        )
+    return len(frame)
+
+
+def _found(runs: Any, run_id: int) -> Run:
+    found: Run | None = runs.find(run_id)
+    if found is None:
+        raise ConfigError(f"There is no run {run_id} of this portal.", ["b24sync import list shows them"])
+    return found
+
+
+def _run_object(runs: Any, run: Run) -> dict[str, Any]:
+    counts = runs.counts(run.id, run.what)
+    return {
+        "run": run.id,
+        "file": run.file,
+        "entity": run.entity,
+        "state": runs.told_state(run),
+        "rows": sum(counts.values()),
+        **{fate: counts.get(fate, 0) for fate in FATES},
+        "started_at": _iso(run.started_at),
+        "finished_at": _iso(run.finished_at),
+        "message": run.message,
+    }
+
+
+def _iso(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

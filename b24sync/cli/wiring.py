@@ -1,0 +1,84 @@
+"""Builds what a command needs, once: configuration, store, gate, client."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from b24sync.clock import Clock, SystemClock
+from b24sync.config import Config, PortalConfig, load_config
+from b24sync.errors import NeedsConfirmation
+from b24sync.store.engine import Store, open_store
+from b24sync.transport.address import Address
+from b24sync.transport.client import PortalClient, credential_of
+from b24sync.transport.gate import Gate, Limits
+from b24sync.transport.masking import MASK, MaskingFilter
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the commands work with. `portal` is the name that everything stored carries."""
+
+    config: Config
+    portal: str
+    portal_config: PortalConfig
+    store: Store
+    clock: Clock
+    gate: Gate
+    client: PortalClient
+
+
+@contextmanager
+def opened(options: Mapping[str, Any]) -> Iterator[App]:
+    """Read the configuration, open the store, build the client. Raises ConfigError, StoreError."""
+    config = load_config(Path(options["config"]))
+    portal, portal_config = config.portal_named(options["portal"])
+    webhook = config.webhook_of(options["portal"])
+    MASK.add_webhook(webhook)
+    for token in portal_config.application_tokens:
+        MASK.add(token.get_secret_value())
+    _log(verbose=bool(options["verbose"]))
+    clock = SystemClock()
+    store = open_store(config.store_url())
+    try:
+        gate = Gate(store, portal, credential_of(webhook), Limits.of(config.limits), clock)
+        address = Address(store, portal, webhook, portal_config.hosts)
+        yield App(config, portal, portal_config, store, clock, gate, PortalClient(address, gate, clock))
+    finally:
+        store.close()
+
+
+def say(text: str = "") -> None:
+    """A message for the person: standard error, so that `--json` owns standard output."""
+    click.echo(MASK.hide(text), err=True)
+
+
+def print_json(value: Any) -> None:
+    """The one object of `--json`: the last line of standard output."""
+    click.echo(MASK.hide(json.dumps(value, ensure_ascii=False)))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before writing. Raises NeedsConfirmation without a terminal and without `--yes`."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise NeedsConfirmation(f"{question} There is no terminal to ask on: run it again with --yes.")
+    click.confirm(question, abort=True, err=True)
+
+
+def _log(*, verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.addFilter(MaskingFilter())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.WARNING, force=True)
+    # SQL's parameters are clients' data; they are not logged even when asked to be talkative.
+    logging.getLogger("sqlalchemy").setLevel(logging.WARNING)

@@ -1,0 +1,335 @@
+"""The configuration: typed, closed, every mistake at once (design 9).
+
+Loaded once and passed down, never global. Relative paths are relative to the config file. A secret may
+come from the file, from a file of its own (`webhook_file`) or from the environment
+(`B24SYNC_PORTAL__WEBHOOK`); mistakes name keys only, because values may be secret.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from b24sync.errors import ConfigError
+
+PortalName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class PortalConfig(Closed):
+    """One portal: its incoming webhook and how its people's clocks run."""
+
+    webhook: SecretStr | None = None
+    webhook_file: Path | None = None
+    application_tokens: tuple[SecretStr, ...] = ()
+    timezone: str = "Europe/Moscow"
+    hosts: tuple[str, ...] = ()
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_webhook_url(value.get_secret_value())
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is not the name of a time zone, such as Europe/Moscow")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class LimitsConfig(Closed):
+    """The portal's published limits (settings/performance/limits.md)."""
+
+    plan: Literal["standard", "enterprise", "off", "custom"] = "standard"
+    rate_per_s: float | None = Field(None, gt=0)
+    burst: float | None = Field(None, gt=0)
+    operating_limit_s: float | None = Field(None, gt=0)
+    request_cap_s: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _numbers_only_with_custom(self) -> LimitsConfig:
+        given = [
+            name
+            for name in ("rate_per_s", "burst", "operating_limit_s", "request_cap_s")
+            if getattr(self, name) is not None
+        ]
+        if given and self.plan != "custom":
+            raise ValueError(f'{", ".join(given)} count only with plan = "custom"')
+        return self
+
+
+class StoreConfig(Closed):
+    url: str = "sqlite:///var/b24sync.db"
+
+    @field_validator("url")
+    @classmethod
+    def _is_known_store(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
+        return value
+
+
+class PathsConfig(Closed):
+    rules: tuple[Path, ...] = (Path("rules"),)
+    importers: tuple[Path, ...] = (Path("importers"),)
+    blueprint: Path | None = None
+
+
+class ImportConfig(Closed):
+    way: Literal["auto", "batch_import", "single_import", "add"] = "auto"
+    history: bool = True
+    history_fallback: str | None = Field(None, pattern=r"^UF_[A-Z0-9_]+$")
+    conflict: Literal["keep", "overwrite", "refuse"] = "keep"
+    max_change_share: float = Field(0.3, gt=0, le=1)
+
+
+class WorkflowStart(Closed):
+    """One line of `[[workflows.start]]`: deals in this stage get this template, once per stage entry."""
+
+    pipeline: str | int
+    stage: str
+    template: str | int
+    trace: str | None = Field(None, pattern=r"^UF_[A-Z0-9_]+$")
+    parameters: dict[str, str | int | float | bool | list[str | int]] = {}
+
+
+class WorkflowsConfig(Closed):
+    start: tuple[WorkflowStart, ...] = ()
+
+
+class DaemonConfig(Closed):
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    public_url: str | None = None
+    admin_password_file: Path | None = None
+
+
+class SweepConfig(Closed):
+    every: str = Field("10m", pattern=r"^\d+[smhd]$")
+
+
+class GroupsConfig(Closed):
+    company_types: tuple[str, ...] = ("CUSTOMER",)
+    name: str = "Клиент: {company.title}"
+
+
+class StageNorm(Closed):
+    pipeline: str | int
+    stage: str
+    days: float = Field(ge=0)
+    calendar: Literal["working", "calendar"] = "working"
+    field: str | None = Field(None, pattern=r"^UF_[A-Z0-9_]+$")
+    valid_from: date | None = None
+
+
+class StagesConfig(Closed):
+    norm: tuple[StageNorm, ...] = ()
+
+
+class RecountConfig(Closed):
+    cron: str = "0 2 * * *"
+    country: str = "RU"
+    max_duration: str = Field("4h", pattern=r"^\d+[smhd]$")
+
+
+class ReportDelivery(Closed):
+    report: Literal["delays", "responsible", "stages"]
+    format: Literal["csv", "xlsx", "html", "json"] = "xlsx"
+    to: str
+    notify: tuple[str | int, ...] = ()
+
+
+class ReportsConfig(Closed):
+    deliver: tuple[ReportDelivery, ...] = ()
+
+
+class Config(Closed):
+    """The whole file. `base_dir` is the config file's folder; every relative path starts there."""
+
+    portal: PortalConfig | None = None
+    portals: dict[PortalName, PortalConfig] = {}
+    limits: LimitsConfig = LimitsConfig()
+    store: StoreConfig = StoreConfig()
+    paths: PathsConfig = PathsConfig()
+    imports: ImportConfig = Field(ImportConfig(), alias="import")
+    daemon: DaemonConfig = DaemonConfig()
+    sweep: SweepConfig = SweepConfig()
+    workflows: WorkflowsConfig = WorkflowsConfig()
+    groups: GroupsConfig = GroupsConfig()
+    stages: StagesConfig = StagesConfig()
+    recount: RecountConfig = RecountConfig()
+    reports: ReportsConfig = ReportsConfig()
+    rules: dict[str, dict[str, Any]] = {}
+    base_dir: Path = Field(Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _one_way_to_name_portals(self) -> Config:
+        if self.portal is not None and "main" in self.portals:
+            raise ValueError('[portal] is stored as "main", so [portals.main] cannot stand beside it')
+        return self
+
+    def resolve(self, path: Path) -> Path:
+        return path if path.is_absolute() else self.base_dir / path
+
+    def portal_named(self, name: str | None) -> tuple[str, PortalConfig]:
+        """Return (name, portal). Raises ConfigError when there is none of that name, or several and none named."""
+        known = dict(self.portals)
+        if self.portal is not None:
+            known["main"] = self.portal
+        if not known:
+            raise ConfigError(
+                "The configuration names no portal.",
+                ["add [portal] with webhook, or set B24SYNC_PORTAL__WEBHOOK; see config.example.toml"],
+            )
+        if name is None:
+            if len(known) == 1:
+                return next(iter(known.items()))
+            if "main" in known:
+                return "main", known["main"]
+            raise ConfigError("Several portals are configured.", [f"choose one with --portal: {', '.join(known)}"])
+        if name not in known:
+            raise ConfigError(f"There is no portal {name!r}.", [f"the configuration knows: {', '.join(known)}"])
+        return name, known[name]
+
+    def webhook_of(self, name: str | None) -> str:
+        """The incoming webhook URL with a trailing slash. Raises ConfigError when absent or unreadable."""
+        portal_name, portal = self.portal_named(name)
+        if portal.webhook is not None:
+            return portal.webhook.get_secret_value().rstrip("/") + "/"
+        if portal.webhook_file is None:
+            raise ConfigError(
+                f"Portal {portal_name!r} has no webhook.",
+                ["set webhook or webhook_file under its table, or B24SYNC_PORTAL__WEBHOOK"],
+            )
+        path = self.resolve(portal.webhook_file)
+        try:
+            url = path.read_text(encoding="utf-8").strip()
+            check_webhook_url(url)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"webhook_file of portal {portal_name!r}: {path}: {reason}") from None
+        return url.rstrip("/") + "/"
+
+    def store_url(self) -> str:
+        """The store's URL with an SQLite path made absolute from the config file's folder."""
+        prefix = "sqlite:///"
+        url = self.store.url
+        if not url.startswith(prefix):
+            return url
+        return prefix + str(self.resolve(Path(url.removeprefix(prefix))))
+
+
+class _Environment(BaseSettings):
+    """Secrets from the environment: B24SYNC_PORTAL__WEBHOOK, B24SYNC_STORE__URL, ... (pydantic-settings)."""
+
+    model_config = SettingsConfigDict(env_prefix="B24SYNC_", env_nested_delimiter="__", extra="ignore")
+    portal: dict[str, Any] | None = None
+    portals: dict[str, Any] | None = None
+    store: dict[str, Any] | None = None
+    daemon: dict[str, Any] | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings,)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check `path`. Raises ConfigError that lists every wrong key, without values."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration at {path}.",
+            [
+                "copy config.example.toml to config.toml and put the portal's webhook in",
+                "or name another file with --config",
+            ],
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    return build_config(raw, path.resolve().parent)
+
+
+def build_config(raw: Mapping[str, Any], base_dir: Path) -> Config:
+    """Check a parsed file together with the environment. Raises ConfigError listing all mistakes."""
+    merged: dict[str, Any] = dict(raw)
+    if "base_dir" in merged or "imports" in merged:
+        raise ConfigError("The configuration has mistakes:", ["base_dir / imports: unknown key"])
+    for table, values in _Environment().model_dump(exclude_none=True).items():
+        merged[table] = _overlay(merged.get(table), values)
+    try:
+        return Config.model_validate({**merged, "base_dir": base_dir})
+    except ValidationError as error:
+        raise ConfigError("The configuration has mistakes:", [_say(item) for item in error.errors()]) from None
+
+
+def check_webhook_url(url: str) -> None:
+    """Raise ValueError unless `url` is `https://host/rest/<user>/<secret>/` (http only on loopback)."""
+    parts = urlsplit(url)
+    pieces = [piece for piece in parts.path.split("/") if piece]
+    shaped = len(pieces) == 3 and pieces[0] == "rest" and pieces[1].isdigit()
+    if parts.scheme not in ("http", "https") or not parts.hostname or not shaped:
+        raise ValueError("is not an incoming webhook: https://<portal>/rest/<user id>/<secret>/")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must be https: plain http is accepted on loopback only (the sandbox)")
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _overlay(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base) if isinstance(base, dict) else {}
+    for key, value in values.items():
+        merged[key] = _overlay(merged.get(key), value) if isinstance(value, dict) else value
+    return merged
+
+
+def _say(item: Any) -> str:
+    where = ".".join("import" if part == "imports" else str(part) for part in item["loc"]) or "(file)"
+    if item["type"] == "extra_forbidden":
+        return f"{where}: unknown key"
+    if item["type"] == "missing":
+        return f"{where}: missing"
+    return f"{where}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def environment_keys() -> list[str]:
+    """Names of B24SYNC_ variables present, for diagnostics (names only)."""
+    return sorted(name for name in os.environ if name.startswith("B24SYNC_"))

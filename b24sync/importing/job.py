@@ -1,0 +1,349 @@
+"""One import: file -> drafts -> ids -> plan -> the portal, through the ledger (design 6, "A row").
+
+Memory stays flat: rows are spooled into the store while the file is read, and read back piece by piece.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from b24sync.bulk.ledgered import Progress
+from b24sync.clock import Clock
+from b24sync.importing.draft import Draft, RowError
+from b24sync.importing.extract import Extractor, SeenKeys, read_rows
+from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
+from b24sync.importing.mapping import Mapping
+from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fields_from_json, user_field_types
+from b24sync.importing.source import open_source
+from b24sync.importing.ways import Row, WayName
+from b24sync.importing.writer import ItemWriter, WriteResult
+from b24sync.portal.directory import Directory, read_directory
+from b24sync.portal.items import DEAL, Origin, count_with_originator, find_by_origin
+from b24sync.store.engine import Store
+from b24sync.store.ledger import DONE, Ledger
+from b24sync.store.locks import NamedLock
+from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, STOPPED, Run, RunRow, Runs
+from b24sync.store.stage_entries import note_entries
+from b24sync.transport.client import PortalClient
+
+SPOOL_ROWS = 1000
+NO_CREATION_TIME = 1e18
+"""Sorts rows without a creation time last: the portal dates them now, and refuses older ones after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to import: from the configuration and the command line."""
+
+    way: Literal["auto", "batch_import", "single_import", "add"]
+    history: bool
+    conflict: Literal["keep", "overwrite", "refuse"]
+    strict: bool
+
+
+@dataclass(slots=True)
+class Plan:
+    """What an import would do. `problems` are the misses and row errors, told before the first write."""
+
+    rows: int = 0
+    create: int = 0
+    skip: int = 0
+    refuse: int = 0
+    companies_to_create: int = 0
+    contacts_to_create: int = 0
+    duplicates: int = 0
+    problems: list[str] = field(default_factory=list)
+    resumed: bool = False
+
+
+class ImportJob:
+    """One `import run`. Use: `prepare()`, show the plan, then `apply()` or `forget()`."""
+
+    def __init__(
+        self,
+        client: PortalClient,
+        store: Store,
+        portal: str,
+        clock: Clock,
+        mapping: Mapping,
+        settings: Settings,
+        zone: ZoneInfo,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._portal = portal
+        self._clock = clock
+        self._mapping = mapping
+        self._settings = settings
+        self._zone = zone
+        self._runs = Runs(store, portal, clock)
+        self._origin = Origin(mapping.entity_type_id, mapping.originator)
+        self._ledger = self.ledger_of(mapping.entity, mapping.originator)
+        self._links = Links()
+        self._ordered = settings.history and "created_time" in mapping.fields_used
+        self.what = what_of(mapping.entity, mapping.originator)
+        self.run: Run
+        self.plan = Plan()
+
+    def ledger_of(self, entity: str, originator: str) -> Ledger:
+        return Ledger(self._store, self._portal, what_of(entity, originator), self._clock)
+
+    # -- prepare ----------------------------------------------------------------------------------
+
+    def prepare(self, file: Path) -> Plan:
+        """Read the file, resolve its names, look its keys up; nothing is written to the portal.
+
+        Cost: one request for the directory, one per 2,500 linked companies or contacts, one per 2,500 keys
+        where the portal holds any of this originator. Raises ConfigError, SourceError, PortalRefused, RetryLater.
+        """
+        directory = read_directory(self._client, self._mapping.entity_type_id)
+        with open_source(file) as source:
+            extractor = Extractor(
+                self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
+            )
+            fingerprint = self._fingerprint(source.sha256)
+            self._begin(file, fingerprint)
+            try:
+                self._make_plan(read_rows(source, extractor, SeenKeys()), directory)
+            except BaseException:
+                self.forget()
+                raise
+        return self.plan
+
+    def _make_plan(self, results: Iterator[Draft | RowError], directory: Directory) -> None:
+        dialect = "add" if self._settings.way == "add" else "import"
+        resolver = Resolver(self._mapping, directory, multifields_as=dialect)
+        links = self._spool(results, resolver)
+        self.plan.problems.extend(resolver.misses.lines())
+        self._find_links(links)
+        self._skip_known()
+        self._count()
+
+    def _begin(self, file: Path, fingerprint: str) -> None:
+        interrupted = self._runs.interrupted(fingerprint)
+        if interrupted is not None and self._runs.adopt(interrupted):
+            self.run = interrupted
+            self.plan.resumed = True
+            # Read again from the start: what the dead run wrote is in the ledger, not in its rows.
+            self._runs.clear_rows(interrupted.id)
+            return
+        self.run = self._runs.start(
+            command="import", entity=self._mapping.entity, what=self.what, file=str(file), fingerprint=fingerprint
+        )
+
+    def _fingerprint(self, file_sha256: str) -> str:
+        mapping = repr(sorted(self._mapping.model_dump().items(), key=lambda item: item[0]))
+        return hashlib.sha256(f"{file_sha256}\n{mapping}".encode()).hexdigest()
+
+    def _spool(self, results: Iterator[Draft | RowError], resolver: Resolver) -> dict[Link, array[int]]:
+        """Store every row; returns the distinct links with the lines that hold them."""
+        links: dict[Link, array[int]] = {}
+        piece: list[RunRow] = []
+        for result in results:
+            self.plan.rows += 1
+            ready = result if isinstance(result, RowError) else resolver.prepare(result)
+            if isinstance(ready, RowError):
+                piece.append(RunRow(ready.line, ready.key, "refused", None, ready.code, ready.message))
+                if ready.code != UNRESOLVED and len(self.plan.problems) < 50:
+                    self.plan.problems.append(f"line {ready.line}: {ready.message}")
+            else:
+                for link in ready.links:
+                    links.setdefault(link, array("l")).append(ready.line)
+                piece.append(self._spooled(ready))
+            if len(piece) >= SPOOL_ROWS:
+                self._runs.spool(self.run.id, piece)
+                piece = []
+        self._runs.spool(self.run.id, piece)
+        return links
+
+    def _spooled(self, row: Prepared) -> RunRow:
+        created_at = None
+        if self._ordered:
+            text = row.fields.get("createdTime")
+            created_at = datetime.fromisoformat(text).timestamp() if text else NO_CREATION_TIME
+        return RunRow(row.line, row.key, PENDING, row.to_json(), created_at=created_at)
+
+    def _find_links(self, links: dict[Link, array[int]]) -> None:
+        """Look up linked companies and contacts; a row with a link that leads nowhere is refused."""
+        if not links:
+            return
+        self._links = find_links(self._client, self.ledger_of, self._mapping.originator, links)
+        refused: dict[int, RunRow] = {}
+        for link, lines in links.items():
+            problem = self._links.problem(link)
+            if problem is None:
+                continue
+            more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+            if len(self.plan.problems) < 50:
+                self.plan.problems.append(f"line {lines[0]}{more}: {problem}")
+            for line in lines:
+                refused[line] = RunRow(line, None, "refused", code=UNRESOLVED, message=problem)
+        self._runs.mark(self.run.id, refused.values())
+        self.plan.companies_to_create = len(self._links.created_rows("company"))
+        self.plan.contacts_to_create = len(self._links.created_rows("contact"))
+
+    def _skip_known(self) -> None:
+        """Keys that the ledger or the portal holds are not written again (design 5)."""
+        self._ledger.bury_dead()
+        holds = count_with_originator(self._client, self._origin)
+        piece: list[RunRow] = []
+        for row in self._runs.pending(self.run.id):
+            piece.append(row)
+            if len(piece) >= 2500:
+                self._skip_known_piece(piece, portal_holds=holds != 0)
+                piece = []
+        self._skip_known_piece(piece, portal_holds=holds != 0)
+
+    def _skip_known_piece(self, rows: Sequence[RunRow], *, portal_holds: bool) -> None:
+        keys = [row.key for row in rows if row.key is not None]
+        known = self._ledger.states(keys)
+        if portal_holds:
+            unasked = [key for key in keys if key not in known or known[key].state in ("planned", "refused")]
+            found = find_by_origin(self._client, self._origin, unasked, "interactive")
+            self._ledger.adopt({key: str(min(ids)) for key, ids in found.items()}, None)
+            self.plan.duplicates += sum(len(ids) - 1 for ids in found.values())
+            known.update(self._ledger.states(list(found)))
+        refuse = self._settings.conflict == "refuse"
+        skipped = [
+            RunRow(
+                row.line,
+                row.key,
+                "refused" if refuse else SKIPPED,
+                code="EXISTS" if refuse else None,
+                message=f"already in the portal as {known[row.key].portal_id}",
+            )
+            for row in rows
+            if row.key in known and known[row.key].state == DONE and known[row.key].run_id != self.run.id
+        ]
+        self._runs.mark(self.run.id, skipped)
+
+    def _count(self) -> None:
+        states = self._runs.row_states(self.run.id)
+        written = len(self._written_before())
+        self.plan.create = states.get(PENDING, 0) - written
+        self.plan.skip = states.get(SKIPPED, 0) + written
+        self.plan.refuse = states.get("refused", 0)
+
+    # -- apply ------------------------------------------------------------------------------------
+
+    def apply(self, on_progress: Callable[[Progress], None] = lambda _: None) -> WriteResult:
+        """Write what the plan says. Raises RetryLater, PortalBlocked, StoreError; the run can be resumed then."""
+        self._runs.set_state(self.run.id, RUNNING)
+        for entity in TYPE_IDS:
+            self._create_linked(entity)
+        lock = NamedLock(self._store, self._portal, f"import in order: {self._mapping.entity}", self._clock)
+        with lock.held() if self._ordered else nullcontext():
+            result = self._write_rows(on_progress, lock)
+        state = STOPPED if result.stopped else FINISHED
+        self._runs.set_state(self.run.id, state, result.stopped)
+        self._runs.drop_drafts(self.run.id)
+        return result
+
+    def _create_linked(self, entity: str) -> None:
+        """Make the companies or contacts that rows name and the portal lacks, each once."""
+        rows = self._links.created_rows(entity)
+        if not rows:
+            return
+        ledger = self.ledger_of(entity, OWN_ORIGINATOR)
+        ledger.plan([(row.key, None) for row in rows], self.run.id)
+        writer = self._writer(ledger, Origin(TYPE_IDS[entity], OWN_ORIGINATOR), len(rows), ordered=False)
+        writer.write(iter(rows))
+        made = ledger.states([row.key for row in rows])
+        for target, title in self._links.to_create.items():
+            if target[0] != entity:
+                continue
+            write = made[created_key(entity, title)]
+            if write.state == DONE and write.portal_id:
+                self._links.ids[target] = int(write.portal_id)
+
+    def _write_rows(self, on_progress: Callable[[Progress], None], lock: NamedLock) -> WriteResult:
+        self._plan_ledger()
+
+        def progressed(progress: Progress) -> None:
+            if self._ordered:
+                lock.keep()
+            on_progress(progress)
+
+        writer = self._writer(
+            self._ledger, self._origin, self.plan.create, ordered=self._ordered, on_progress=progressed
+        )
+        return writer.write(self._ready_rows())
+
+    def _writer(
+        self,
+        ledger: Ledger,
+        origin: Origin,
+        total: int,
+        *,
+        ordered: bool,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> ItemWriter:
+        way: WayName | None = None if self._settings.way == "auto" else self._settings.way
+        return ItemWriter(
+            self._client,
+            ledger,
+            origin,
+            way=way,
+            ordered=ordered,
+            total_rows=total,
+            on_progress=on_progress,
+            on_created=self._note_stages if origin.entity_type_id == DEAL else lambda _: None,
+        )
+
+    def _plan_ledger(self) -> None:
+        self._ledger.plan(
+            ((row.key, None) for row in self._runs.pending(self.run.id) if row.key is not None), self.run.id
+        )
+
+    def _ready_rows(self) -> Iterator[Row]:
+        """Pending rows with everything resolved; a row whose new company was refused is refused with it."""
+        written = self._written_before()
+        for row in self._runs.pending(self.run.id, ordered=self._ordered):
+            if row.key is None or row.draft is None or row.key in written:
+                continue
+            fields, links = fields_from_json(row.draft)
+            lost = [link for link in links if target_of(link) in self._links.to_create]
+            lost = [link for link in lost if target_of(link) not in self._links.ids and not link.optional]
+            if lost:
+                said = f'column "{lost[0].column}": {lost[0].entity} "{lost[0].value}" could not be made'
+                self._runs.mark(self.run.id, [RunRow(row.line, row.key, "refused", code="NOT_CREATED", message=said)])
+                continue
+            if not self._settings.history:
+                for name in ("createdTime", "updatedTime", "movedTime", "createdBy", "updatedBy", "movedBy"):
+                    fields.pop(name, None)
+            if "opportunity" in fields:
+                # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-add.md).
+                fields.setdefault("isManualOpportunity", "Y")
+            yield Row(row.key, {**self._links.attach(fields, links), **self._origin.fields(row.key)})
+
+    def _written_before(self) -> set[str]:
+        """Keys that this very run has written before it was killed."""
+        if not self.plan.resumed:
+            return set()
+        return {write.key for write in self._ledger.in_state(DONE, run_id=self.run.id)}
+
+    def _note_stages(self, created: Sequence[tuple[Row, int]]) -> None:
+        seen = [(item_id, str(row.fields["stageId"])) for row, item_id in created if row.fields.get("stageId")]
+        note_entries(self._store, self._portal, "deal", seen, source="import", at=self._clock.wall_s())
+
+    def forget(self) -> None:
+        """Leave no trace of a plan that is not carried out."""
+        if self.plan.resumed:
+            return
+        self._runs.forget(self.run.id)
+
+    def counts(self) -> dict[str, int]:
+        return self._runs.counts(self.run.id, self.what)
+
+
+def what_of(entity: str, originator: str) -> str:
+    """The ledger's `what` of items written by import: the kind and whose numbering the keys are."""
+    return f"{entity}@{originator}"

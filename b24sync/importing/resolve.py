@@ -1,0 +1,257 @@
+"""Names in drafts -> ids of the portal. What does not resolve is a miss, told with its nearest valid names.
+
+Users, pipelines, stages, enumerations and dictionaries resolve against the directory read beforehand;
+companies and contacts stay links until all of a file's are known and can be looked up together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from b24sync.importing.draft import Draft, Ref, RowError
+from b24sync.importing.fields import MULTIFIELD_TYPES, Kind, find_field
+from b24sync.importing.mapping import Mapping
+from b24sync.importing.values import UserFieldType
+from b24sync.portal.directory import Directory, nearest, normal
+
+UNRESOLVED = "UNRESOLVED"
+_LINKS = ("company", "contact")
+
+
+class Miss(Exception):
+    """A name that the portal does not know, or knows twice."""
+
+    def __init__(self, ref: Ref, reason: str, known: Iterable[str] = ()) -> None:
+        super().__init__(reason)
+        self.ref = ref
+        self.reason = reason
+        self.nearest = nearest(ref.value, known)
+
+    def words(self) -> str:
+        hint = f"; nearest: {', '.join(self.nearest)}" if self.nearest else ""
+        return f'column "{self.ref.column}": {self.ref.kind} "{self.ref.value}" {self.reason}{hint}'
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A company or contact that a row points at, by what `match` says `value` is."""
+
+    api: str
+    entity: str
+    match: str
+    value: str
+    create: bool
+    optional: bool
+    column: str
+    multiple: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A row whose names are ids, except for its links."""
+
+    line: int
+    key: str
+    fields: dict[str, Any]
+    links: list[Link]
+
+    def to_json(self) -> str:
+        links = [[k.api, k.entity, k.match, k.value, k.create, k.optional, k.column, k.multiple] for k in self.links]
+        body = [self.fields, links] if links else [self.fields]
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+def fields_from_json(text: str) -> tuple[dict[str, Any], list[Link]]:
+    """What `Prepared.to_json` wrote: fields and links."""
+    body = json.loads(text)
+    return body[0], [Link(*parts) for parts in body[1]] if len(body) > 1 else []
+
+
+@dataclass(slots=True)
+class MissReport:
+    """Misses of a whole file, each name once with its first line and how many rows it costs."""
+
+    by_name: dict[tuple[str, str, str], list[Any]] = field(default_factory=dict)
+
+    def add(self, line: int, miss: Miss) -> None:
+        known = self.by_name.setdefault((miss.ref.column, miss.ref.value, miss.reason), [line, 0, miss.words()])
+        known[1] += 1
+
+    def lines(self, most: int = 50) -> list[str]:
+        """One sentence per name, the dearest first."""
+        rows = sorted(self.by_name.values(), key=lambda row: (-row[1], row[0]))
+        said = [f"line {line}{f' and {count - 1} more' if count > 1 else ''}: {text}" for line, count, text in rows]
+        return said[:most] + ([f"... and {len(said) - most} more names"] if len(said) > most else [])
+
+
+class Resolver:
+    """Prepares drafts of one mapping against one portal's directory."""
+
+    def __init__(self, mapping: Mapping, directory: Directory, *, multifields_as: str = "import") -> None:
+        self._mapping = mapping
+        self._directory = directory
+        self._optional = mapping.missing.values == "empty"
+        self._classic_multifields = multifields_as == "import"
+        self._memo: dict[tuple[str, str, str | None, Any], Any] = {}
+        self._fields = {name: find_field(mapping.entity, name) for name in mapping.fields_used}
+        self.misses = MissReport()
+
+    def prepare(self, draft: Draft) -> Prepared | RowError:
+        """Resolve one draft. A row with misses becomes one RowError that names them all."""
+        out: dict[str, Any] = {}
+        links: list[Link] = []
+        misses: list[Miss] = []
+        pipeline_id: int | None = None
+        if "pipeline" in draft.fields:
+            try:
+                pipeline_id = self._one(draft.fields["pipeline"], None)
+            except Miss as miss:
+                misses.append(miss)
+        for name, value in draft.fields.items():
+            known = self._fields[name]
+            assert known is not None  # load_mapping has checked every name
+            if known.kind in MULTIFIELD_TYPES:
+                self._put_multifield(out, MULTIFIELD_TYPES[known.kind], value)
+                continue
+            if type(value) is not Ref and not isinstance(value, list):
+                out[known.api] = value
+                continue
+            try:
+                if name == "pipeline":
+                    if pipeline_id is not None:
+                        out[known.api] = pipeline_id
+                elif known.kind in (Kind.COMPANY, Kind.COMPANIES, Kind.CONTACT, Kind.CONTACTS):
+                    multiple = known.kind in (Kind.COMPANIES, Kind.CONTACTS) or known.api.endswith("Ids")
+                    links.extend(self._links(known.api, multiple, value))
+                elif isinstance(value, list):
+                    ids = [self._one(item, pipeline_id) for item in value]
+                    out[known.api] = [item for item in ids if item is not None]
+                elif (found := self._one(value, pipeline_id or 0)) is not None:
+                    out[known.api] = found
+            except Miss as miss:
+                misses.append(miss)
+        if misses:
+            for found in misses:
+                self.misses.add(draft.line, found)
+            first = misses[0].ref
+            said = "; ".join(found.words() for found in misses)
+            return RowError(draft.line, draft.key, first.column, first.value, UNRESOLVED, said)
+        return Prepared(draft.line, draft.key, out, links)
+
+    def _put_multifield(self, out: dict[str, Any], type_id: str, values: Any) -> None:
+        """crm.item.import documents PHONE: [{VALUE, VALUE_TYPE}] (crm-item-import.md); crm.item.add wants `fm`."""
+        for item in values if isinstance(values, list) else [values]:
+            if self._classic_multifields:
+                out.setdefault(type_id, []).append({"VALUE": item["value"], "VALUE_TYPE": item["valueType"]})
+            else:
+                out.setdefault("fm", []).append(item)
+
+    def _links(self, api: str, multiple: bool, value: Any) -> list[Link]:
+        refs = value if isinstance(value, list) else [value]
+        return [
+            Link(
+                api,
+                ref.kind,
+                ref.match or "title",
+                ref.value,
+                ref.create,
+                self._optional if ref.missing is None else ref.missing == "empty",
+                ref.column,
+                multiple,
+            )
+            for ref in refs
+        ]
+
+    def _one(self, value: Any, pipeline_id: int | None) -> Any:
+        """An id for one Ref; the value itself where it is none. None = leave the field empty. Raises Miss."""
+        if type(value) is not Ref:
+            return value
+        scope = pipeline_id if value.kind == "stage" else value.dictionary or value.field
+        memo = (value.kind, value.value, value.default, scope)
+        if memo not in self._memo:
+            self._memo[memo] = self._resolve(value, pipeline_id)
+        found = self._memo[memo]
+        if isinstance(found, Miss):
+            if value.missing == "empty" or (value.missing is None and self._optional):
+                return None
+            # The same name may stand in another column: the message names the one at hand.
+            raise Miss(value, found.reason, found.nearest)
+        return found
+
+    def _resolve(self, ref: Ref, pipeline_id: int | None) -> Any:
+        """The id, or the Miss itself to remember."""
+        resolvers: dict[str, Callable[[Ref, int | None], Any]] = {
+            "user": self._user,
+            "pipeline": self._pipeline,
+            "stage": self._stage,
+            "enumeration": self._enumeration,
+            "status": self._status,
+        }
+        try:
+            return resolvers[ref.kind](ref, pipeline_id)
+        except Miss as miss:
+            if ref.default is None or ref.default == ref.value:
+                return miss
+        fallback = Ref(ref.kind, ref.default, ref.field, ref.column, None, dictionary=ref.dictionary)
+        try:
+            return resolvers[ref.kind](fallback, pipeline_id)
+        except Miss as miss:
+            return miss
+
+    def _user(self, ref: Ref, _: int | None) -> int:
+        found = self._directory.users_by(ref.value)
+        active = [user for user in found if user.active]
+        if len(active) == 1:
+            return active[0].id
+        if len(active) > 1:
+            raise Miss(ref, f"means {len(active)} people ({', '.join(user.email for user in active)})")
+        if found:
+            raise Miss(ref, "is dismissed: give the column a default")
+        users = self._directory.users
+        raise Miss(ref, "is not known to the portal", [user.name for user in users] + [user.email for user in users])
+
+    def _pipeline(self, ref: Ref, _: int | None) -> int:
+        pipeline = self._directory.pipeline(ref.value)
+        if pipeline is None:
+            raise Miss(ref, "does not exist", [pipeline.name for pipeline in self._directory.pipelines])
+        return pipeline.id
+
+    def _stage(self, ref: Ref, pipeline_id: int | None) -> str:
+        stage = self._directory.stage(ref.value, pipeline_id or 0)
+        if stage is None:
+            names = [stage.name for stage in self._directory.stages_of(pipeline_id or 0)]
+            title = next((p.name for p in self._directory.pipelines if p.id == (pipeline_id or 0)), "")
+            raise Miss(ref, f'is not in pipeline "{title}"', names)
+        return stage.status_id
+
+    def _enumeration(self, ref: Ref, _: int | None) -> int:
+        items = self._directory.fields[ref.field].items
+        wanted = normal(ref.value)
+        for item_id, text in items.items():
+            if normal(text) == wanted:
+                return item_id
+        if ref.value.isdigit() and int(ref.value) in items:
+            return int(ref.value)
+        raise Miss(ref, f"is not in the list of {ref.field}", items.values())
+
+    def _status(self, ref: Ref, _: int | None) -> str:
+        rows = self._directory.dictionaries.get(ref.dictionary or "", {})
+        wanted = normal(ref.value)
+        for status_id, text in rows.items():
+            if normal(text) == wanted:
+                return status_id
+        if ref.value in rows:
+            return ref.value
+        raise Miss(ref, f"is not in the dictionary {ref.dictionary}", rows.values())
+
+
+def user_field_types(directory: Directory) -> dict[str, UserFieldType]:
+    """The portal's user fields as the extractor wants them."""
+    return {
+        code: UserFieldType(info.type, info.multiple, info.settings.get("ENTITY_TYPE"))
+        for code, info in directory.fields.items()
+        if code.startswith("UF_")
+    }

@@ -1,0 +1,131 @@
+"""A file of rows, whatever its format: header, rows as text, fingerprint.
+
+Cells arrive stripped. What a spreadsheet holds as a number or a date arrives as `NumberCell` or `DateCell`, a text
+that says how it must be read, so that a native 1.234 is never taken for one thousand two hundred thirty-four.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from b24sync.errors import ConfigError
+
+_CHUNK_BYTES = 1 << 20
+_DATA_LIKE = re.compile(r"[-+]?\d[\d .,:/\-]*|[^@\s]+@[^@\s]+\.[^@\s]+", re.ASCII)
+
+
+class SourceError(ConfigError):
+    """The file as a whole cannot be read: a person has to mend or re-save it."""
+
+
+class NumberCell(str):
+    """A number cell of a spreadsheet: plain digits with a decimal point, whatever the column's `decimal`."""
+
+    __slots__ = ()
+
+
+class DateCell(str):
+    """A date cell of a spreadsheet: ISO text, whatever the column's `format`."""
+
+    __slots__ = ()
+
+
+class Source(ABC):
+    """One open file. Use as a context manager; `rows()` may be called again and starts over.
+
+    `name` is the file's name, `header` the stripped titles ("" for an untitled column).
+    """
+
+    name: str
+    header: list[str]
+    path: Path
+    _sha256: str | None = None
+
+    @abstractmethod
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line as a person sees it, cells) below the header.
+
+        Empty rows at the end are left out; an empty row in the middle is yielded with empty cells.
+        Raises: SourceError, where the file cannot be read on.
+        """
+
+    @property
+    @abstractmethod
+    def approx_rows(self) -> int:
+        """About how many rows `rows()` will yield: for progress only."""
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of the file's bytes. Cost: one pass over the file, once."""
+        if self._sha256 is None:
+            self._sha256 = file_sha256(self.path)
+        return self._sha256
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held; reading on is an error."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_source(path: Path, *, sheet: str | None = None) -> Source:
+    """Open a CSV or XLSX file, told apart by content, not by name.
+
+    Raises: SourceError: not found, empty, not a table, unknown format, no header.
+    """
+    from b24sync.importing.csv_source import CsvSource  # here, because both formats build on this module
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be opened: {error.strerror or error}") from error
+    if not head:
+        raise SourceError(f"{path}: the file is empty")
+    if head.startswith(b"PK\x03\x04"):
+        from b24sync.importing.xlsx_source import XlsxSource  # calamine only where a workbook is read
+
+        return XlsxSource(path, sheet=sheet)
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        raise SourceError(
+            f"{path}: an old .xls workbook or one protected by a password; save it as .xlsx without password"
+        )
+    if head.startswith((b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b")):
+        raise SourceError(f"{path}: not a table; expected CSV or XLSX")
+    if sheet is not None:
+        raise SourceError(f"{path}: a sheet was named ({sheet}), but the file is CSV and has none")
+    return CsvSource(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of the file. Memory: one chunk."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_header(path: Path, line: int, titles: Sequence[str]) -> None:
+    """Refuse a first row that holds data instead of titles. Raises: SourceError."""
+    named = [title for title in titles if title]
+    if not named:
+        raise SourceError(f"{path}: no header: line {line} has no titles")
+    data_like = [title for title in named if _DATA_LIKE.fullmatch(title)]
+    if len(data_like) * 2 > len(named):
+        shown = ", ".join(f'"{title}"' for title in data_like[:3])
+        raise SourceError(
+            f"{path}: no header: line {line} looks like data ({shown}); the first row must hold the titles"
+        )

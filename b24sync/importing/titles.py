@@ -1,0 +1,117 @@
+"""Column titles: found exactly, missed with the title that was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Sequence
+
+_BY_NUMBER = re.compile(r"column ([1-9]\d{0,4})", re.ASCII)
+# Cyrillic and Greek letters that look like Latin ones in most fonts.
+_LOOK_ALIKES = str.maketrans(
+    "АВЕКМНОРСТУХЅІЈаеорсухѕіјԁԛԝёΑΒΕΖΗΙΚΜΝΟΡΤΥΧο",
+    "ABEKMHOPCTYXSIJaeopcyxsijdqweABEZHIKMNOPTYXo",
+)
+
+
+class ColumnNames:
+    """The header's titles by name. Collects `problems`; what is asked for and missing counts as column 0.
+
+    A column may be named by its number, "column 5", where its title is empty or stands twice.
+    """
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._header = list(header)
+        self._indexes: dict[str, list[int]] = {}
+        for index, title in enumerate(header):
+            if title:
+                self._indexes.setdefault(title, []).append(index)
+        self._mentioned: set[int] = set()
+        self._missed: set[str] = set()
+        self.problems: list[str] = []
+
+    def index(self, title: str, who: str) -> int:
+        """Where `title` stands (0 = first); a miss is noted once for `who` asked, and 0 is returned."""
+        indexes = self._indexes.get(title.strip())
+        if indexes is None:
+            by_number = _BY_NUMBER.fullmatch(title.strip())
+            if by_number is None:
+                self._miss(title, who)
+                return 0
+            indexes = [int(by_number[1]) - 1]
+        if len(indexes) > 1:
+            self._twice(title, indexes)
+        self._mentioned.update(indexes)
+        return indexes[0]
+
+    def untitled(self) -> tuple[int, ...]:
+        """Columns without a title that nobody mentioned."""
+        return tuple(index for index, title in enumerate(self._header) if not title and index not in self._mentioned)
+
+    def columns_needed(self) -> int:
+        """How many cells a row must have for every index that was given out."""
+        return max([len(self._header), *(index + 1 for index in self._mentioned)])
+
+    def mentioned_beyond_header(self) -> frozenset[int]:
+        """Columns named by number that lie right of the last title."""
+        return frozenset(index for index in self._mentioned if index >= len(self._header))
+
+    def refuse_unmentioned(self) -> None:
+        """Note every titled column that nobody asked for."""
+        for index, title in enumerate(self._header):
+            if title and index not in self._mentioned:
+                self.problems.append(
+                    f'column "{title}" of the file is neither mapped nor left out; leave it out with "{title}" = "-"'
+                )
+
+    def _miss(self, title: str, who: str) -> None:
+        if title in self._missed:
+            return
+        self._missed.add(title)
+        meant = self._nearest(title)
+        subject = who if who == f'column "{title}"' else f'{who}: column "{title}"'
+        if meant is None:
+            shown = ", ".join(f'"{known}"' for known in self._header[:30] if known)
+            self.problems.append(f"{subject} is not in the file, which has {shown}")
+        else:
+            self.problems.append(
+                f'{subject} is not in the file; probably "{meant}" is meant{_difference(title, meant)}'
+            )
+
+    def _twice(self, title: str, indexes: list[int]) -> None:
+        if title not in self._missed:
+            self._missed.add(title)
+            numbers = [f'"column {index + 1}"' for index in indexes]
+            self.problems.append(f'column "{title}" stands {len(indexes)} times; name them {", ".join(numbers)}')
+
+    def _nearest(self, title: str) -> str | None:
+        folded = fold(title)
+        by_fold = {fold(known): known for known in self._indexes}
+        if folded in by_fold:
+            return by_fold[folded]
+        close = difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.75)
+        return by_fold[close[0]] if close else None
+
+
+def fold(title: str) -> str:
+    """`title` without what a person does not see: case, width and number of spaces, alphabet of look-alike letters."""
+    plain = unicodedata.normalize("NFKC", title).replace("\u200b", "")
+    return " ".join(plain.split()).translate(_LOOK_ALIKES).casefold()
+
+
+def _difference(asked: str, found: str) -> str:
+    """What differs between two titles that fold to the same, in words."""
+    if fold(asked) != fold(found):
+        return ""
+    if " ".join(asked.split()).casefold() == " ".join(found.split()).casefold():
+        return " (different spaces or capital letters)" if asked.split() != found.split() else " (different spaces)"
+    for left, right in zip(asked, found, strict=False):
+        if left.casefold() != right.casefold():
+            return f" ({_named(left)} in the mapping, {_named(right)} in the file)"
+    return " (look-alike letters)"
+
+
+def _named(letter: str) -> str:
+    name = unicodedata.name(letter, f"U+{ord(letter):04X}")
+    return f'"{letter}" {name}'

@@ -1,0 +1,89 @@
+"""Cells that calamine hands over as empty although they are not: error values and formulas without a result.
+
+calamine turns `<c t="e"><v>#REF!</v></c>` into an empty cell, and a formula that was never calculated too. Both would
+go missing without a word, so the sheet's XML is searched for them: as bytes, in chunks, nothing is parsed unless found.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+
+from b24sync.importing.source import SourceError
+
+FORMULA_WITHOUT_VALUE = "#FORMULA!"
+_CHUNK_BYTES = 1 << 20
+# a cell with an error or a bare formula is far shorter than this
+_OVERLAP_BYTES = 1 << 16
+_ERROR_CELL = re.compile(rb'<(?:\w+:)?c\b(?P<attributes>[^>]*\bt="e"[^>/]*)>(?P<body>.*?)</(?:\w+:)?c>', re.DOTALL)
+_BARE_FORMULA = re.compile(
+    rb"<(?:\w+:)?c\b(?P<attributes>[^>]*)>(?P<body><(?:\w+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:\w+:)?f>))"
+    rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?</(?:\w+:)?c>"
+)
+_POSITION = re.compile(rb'\br="([A-Z]{1,3})(\d+)"')
+_VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</")
+LostCells = dict[int, dict[int, str]]
+
+
+def find_lost_cells(path: Path, sheet: str) -> LostCells:
+    """Row number -> column index (0 = A) -> the text that stands for the cell. Cost: one pass over the sheet's XML.
+
+    Raises: SourceError, where such a cell does not say where it stands.
+    """
+    lost: LostCells = {}
+    with zipfile.ZipFile(path) as archive:
+        part = _sheet_part(archive, sheet)
+        if part is None:
+            return lost
+        for window in _windows(archive, part):
+            if b't="e"' in window:
+                for match in _ERROR_CELL.finditer(window):
+                    value = _VALUE.search(match["body"])
+                    _note(lost, path, match["attributes"], unescape(value[1].decode()) if value else "#ERROR!")
+            if b"f>" in window or b"f " in window:
+                for match in _BARE_FORMULA.finditer(window):
+                    if b't="str"' not in match["attributes"]:
+                        _note(lost, path, match["attributes"], FORMULA_WITHOUT_VALUE)
+    return lost
+
+
+def _note(lost: LostCells, path: Path, attributes: bytes, text: str) -> None:
+    position = _POSITION.search(attributes)
+    if position is None:
+        raise SourceError(f"{path}: a cell holds {text}, and the workbook does not say where; save it anew")
+    column = 0
+    for letter in position[1]:
+        column = column * 26 + letter - 64
+    lost.setdefault(int(position[2]), {})[column - 1] = text
+
+
+def _windows(archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:
+    """Overlapping stretches of the part, so that each cell lies whole in one of them."""
+    tail = b""
+    with archive.open(part) as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            window = tail + chunk
+            yield window
+            tail = window[-_OVERLAP_BYTES:]
+
+
+def _sheet_part(archive: zipfile.ZipFile, sheet: str) -> str | None:
+    """The name of the archive's part that holds `sheet`, through xl/workbook.xml and its relations."""
+    try:
+        workbook = ElementTree.fromstring(archive.read("xl/workbook.xml"))
+        relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
+    except KeyError:
+        return None
+    targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}
+    for element in workbook.iter():
+        if element.tag.endswith("}sheet") and element.get("name") == sheet:
+            relation_id = next((value for key, value in element.items() if key.endswith("}id")), None)
+            target = targets.get(relation_id)
+            if not target:
+                return None
+            return target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
+    return None

@@ -1,0 +1,253 @@
+"""CRM items in the portal's universal dialect: import, look-up by origin, reading by id.
+
+Always with `useOriginalUfNames=Y`: the camelCase names of user fields collide (crm/universal/index.md).
+External keys: `originatorId` + `originId` for leads, deals, contacts and companies; `xmlId` for smart
+processes (crm/universal/crm-item-add.md). The portal enforces no uniqueness of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from b24sync.errors import PortalRefused, PortalUnreachable
+from b24sync.transport.client import PortalClient
+from b24sync.transport.gate import Priority
+from b24sync.transport.outcomes import Done, Refused
+from b24sync.transport.protocol import Command
+
+LEAD, DEAL, CONTACT, COMPANY = 1, 2, 3, 4
+ENTITY_NAMES: Mapping[int, str] = {LEAD: "lead", DEAL: "deal", CONTACT: "contact", COMPANY: "company"}
+FIRST_SMART_PROCESS = 128
+
+PAGE = 50
+IDS_PER_COMMAND = 50
+KEYS_PER_REQUEST = 2500
+
+BATCH_IMPORT = "crm.item.batchImport"
+SINGLE_IMPORT = "crm.item.import"
+ADD = "crm.item.add"
+BATCH_IMPORT_MAX_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a kind of item carries our key in the portal."""
+
+    entity_type_id: int
+    originator: str
+
+    @property
+    def key_field(self) -> str:
+        return "xmlId" if self.entity_type_id >= FIRST_SMART_PROCESS else "originId"
+
+    def fields(self, key: str) -> dict[str, str]:
+        """The fields that mark an item as ours."""
+        if self.key_field == "xmlId":
+            return {"xmlId": f"{self.originator}:{key}"}
+        return {"originatorId": self.originator, "originId": key}
+
+    def filter(self, keys: Sequence[str]) -> dict[str, Any]:
+        if self.key_field == "xmlId":
+            return {"@xmlId": [f"{self.originator}:{key}" for key in keys]}
+        return {"=originatorId": self.originator, "@originId": list(keys)}
+
+    def key_of(self, row: Mapping[str, Any]) -> str | None:
+        """Our key in a row of the portal; None when the row is not ours."""
+        if self.key_field == "xmlId":
+            prefix = f"{self.originator}:"
+            value = str(row.get("xmlId") or "")
+            return value.removeprefix(prefix) if value.startswith(prefix) else None
+        if row.get("originatorId") != self.originator or row.get("originId") is None:
+            return None
+        return str(row["originId"])
+
+    @property
+    def select(self) -> list[str]:
+        return ["id", "xmlId"] if self.key_field == "xmlId" else ["id", "originatorId", "originId"]
+
+
+def batch_import_command(entity_type_id: int, rows: Sequence[Mapping[str, Any]]) -> Command:
+    """Up to 20 rows, no automation run, a positional answer (crm/universal/import/crm-item-batch-import.md)."""
+    params = {"entityTypeId": entity_type_id, "useOriginalUfNames": "Y", "data": list(rows)}
+    return Command(BATCH_IMPORT, params, units=len(rows))
+
+
+def single_import_command(entity_type_id: int, row: Mapping[str, Any], method: str = SINGLE_IMPORT) -> Command:
+    """One row by crm.item.import (no automation) or crm.item.add (automation runs)."""
+    return Command(method, {"entityTypeId": entity_type_id, "useOriginalUfNames": "Y", "fields": row})
+
+
+def list_command(entity_type_id: int, filters: Mapping[str, Any], select: Sequence[str], *, start: int = -1) -> Command:
+    """A page of 50 by id ascending; `start=-1` switches counting off (settings/performance/huge-data.md)."""
+    return Command(
+        "crm.item.list",
+        {
+            "entityTypeId": entity_type_id,
+            "filter": dict(filters),
+            "select": list(select),
+            "order": {"id": "ASC"},
+            "start": start,
+            "useOriginalUfNames": "Y",
+        },
+    )
+
+
+def count_with_originator(client: PortalClient, origin: Origin, priority: Priority = "interactive") -> int | None:
+    """How many items carry our originator; None where the kind cannot be asked so. Cost: one request."""
+    if origin.key_field == "xmlId":
+        return None
+    filters = {"=originatorId": origin.originator}
+    answer = client.call(
+        "crm.item.list",
+        list_command(origin.entity_type_id, filters, ["id"], start=0).params,  # type: ignore[arg-type]
+        priority=priority,
+    )
+    return answer.total
+
+
+def find_by_origin(
+    client: PortalClient, origin: Origin, keys: Iterable[str], priority: Priority = "bulk"
+) -> dict[str, list[int]]:
+    """Ids by key for those of `keys` that the portal holds; more than one id means duplicates there.
+
+    Cost: one request per 2,500 keys. Raises PortalUnreachable, PortalBlocked, PortalRefused.
+    """
+    wanted = list(dict.fromkeys(keys))
+    found: dict[str, list[int]] = {}
+    for start in range(0, len(wanted), KEYS_PER_REQUEST):
+        piece = wanted[start : start + KEYS_PER_REQUEST]
+        chunks = [piece[i : i + IDS_PER_COMMAND] for i in range(0, len(piece), IDS_PER_COMMAND)]
+        commands = {
+            f"k{index:03d}": list_command(origin.entity_type_id, origin.filter(chunk), origin.select)
+            for index, chunk in enumerate(chunks)
+        }
+        pages = read_pages(client, commands, priority)
+        for index, chunk in enumerate(chunks):
+            rows = pages[f"k{index:03d}"]
+            _collect(origin, rows, found)
+            if len(rows) == PAGE and not all(key in found for key in chunk):
+                # Duplicates in the portal filled the page: ask again for what it may have hidden.
+                missing = [key for key in chunk if key not in found]
+                for key in missing:
+                    more = read_pages(
+                        client,
+                        {"k": list_command(origin.entity_type_id, origin.filter([key]), origin.select)},
+                        priority,
+                    )
+                    _collect(origin, more["k"], found)
+    return {key: ids for key, ids in found.items() if key in set(wanted)}
+
+
+def _collect(origin: Origin, rows: Iterable[Mapping[str, Any]], found: dict[str, list[int]]) -> None:
+    for row in rows:
+        key = origin.key_of(row)
+        if key is not None and int(row["id"]) not in found.setdefault(key, []):
+            found[key].append(int(row["id"]))
+
+
+def read_by_ids(
+    client: PortalClient, entity_type_id: int, ids: Sequence[int], select: Sequence[str], priority: Priority = "bulk"
+) -> dict[int, dict[str, Any]]:
+    """Rows by id for those of `ids` that exist. Cost: one request per 2,500 ids."""
+    found: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(ids), KEYS_PER_REQUEST):
+        piece = ids[start : start + KEYS_PER_REQUEST]
+        commands = {
+            f"i{index:03d}": list_command(
+                entity_type_id, {"@id": list(piece[index * PAGE : (index + 1) * PAGE])}, ["id", *select]
+            )
+            for index in range((len(piece) + PAGE - 1) // PAGE)
+        }
+        for rows in read_pages(client, commands, priority).values():
+            for row in rows:
+                found[int(row["id"])] = row
+    return found
+
+
+def read_pages(
+    client: PortalClient, commands: Mapping[str, Command], priority: Priority
+) -> dict[str, list[dict[str, Any]]]:
+    """The `items` of every list command. Raises PortalRefused for the first that the portal refuses."""
+    pages: dict[str, list[dict[str, Any]]] = {}
+    for name, answer in client.read_all(commands, priority=priority).items():
+        if isinstance(answer, Refused):
+            raise PortalRefused(commands[name].method, answer.code, answer.text)
+        pages[name] = items_of(answer.result)
+    return pages
+
+
+def items_of(result: Any) -> list[dict[str, Any]]:
+    """The rows of a list answer, whichever wrapper the method uses."""
+    if isinstance(result, Mapping):
+        for wrapper in ("items", "categories", "types", "fields"):
+            if isinstance(result.get(wrapper), list):
+                return list(result[wrapper])
+        return []
+    return list(result) if isinstance(result, list) else []
+
+
+def walk(
+    client: PortalClient,
+    entity_type_id: int,
+    filters: Mapping[str, Any],
+    select: Sequence[str],
+    *,
+    priority: Priority = "bulk",
+) -> Iterator[dict[str, Any]]:
+    """Every item that matches, by id ascending, each once. Cost: one request per 2,500 items.
+
+    Pages of a batch are chained: each filters by the last id of the one before
+    (`$result[p00][items][49][id]`), and the batch halts at the first that cannot be resolved; a short page
+    ends it. Raises PortalUnreachable when the cursor does not advance (an ignored filter would loop for ever).
+    """
+    last = 0
+    while True:
+        rows, ended = _chained_pages(client, entity_type_id, filters, select, last, priority)
+        for row in rows:
+            item_id = int(row["id"])
+            if item_id <= last:
+                raise PortalUnreachable(
+                    f"crm.item.list of type {entity_type_id} ignores its id cursor (stalled at {last})."
+                )
+            last = item_id
+            yield row
+        if ended:
+            return
+
+
+def _chained_pages(
+    client: PortalClient,
+    entity_type_id: int,
+    filters: Mapping[str, Any],
+    select: Sequence[str],
+    after: int,
+    priority: Priority,
+) -> tuple[list[dict[str, Any]], bool]:
+    """Up to 2,500 rows after an id, and whether the end was seen: a page that came, and was short."""
+    columns = list(dict.fromkeys(["id", *select]))
+    first = client.read_all(
+        {"p00": list_command(entity_type_id, {**filters, ">id": after}, columns)}, priority=priority
+    )["p00"]
+    if isinstance(first, Refused):
+        raise PortalRefused("crm.item.list", first.code, first.text)
+    rows = items_of(first.result)
+    if len(rows) < PAGE:
+        return rows, True
+    # A full page: the rest of up to 2,500 rows comes in one request.
+    commands = {}
+    cursor: Any = rows[-1]["id"]
+    for index in range(1, PAGE):
+        commands[f"p{index:02d}"] = list_command(entity_type_id, {**filters, ">id": cursor}, columns)
+        cursor = f"$result[p{index:02d}][items][{PAGE - 1}][id]"
+    outcomes = client.batch(commands, write=False, priority=priority, halt=True)
+    for name in commands:
+        outcome = outcomes[name]
+        if not isinstance(outcome, Done):
+            break
+        page = items_of(outcome.result)
+        rows.extend(page)
+        if len(page) < PAGE:
+            return rows, True
+    return rows, False

@@ -1,0 +1,234 @@
+"""The portal's state for the control API: compact rows, no paging, no rights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .entities import DEAL, EntityType
+from .history import Entry
+from .moments import iso_moment
+from .reports import origin_key
+from .workflows import Instance
+
+if TYPE_CHECKING:
+    from ..portal import Portal
+
+
+def dump(portal: Portal, what: str, params: dict[str, Any]) -> Any:
+    """State by name, see `READERS`: items, workflows, templates, userfields, stages, categories, ...
+
+    Raises ValueError for another name.
+    """
+    reader = READERS.get(what)
+    if reader is None:
+        raise ValueError(f"no state {what!r}; known: {', '.join(sorted(READERS))}")
+    return reader(portal, params)
+
+
+def type_of(portal: Portal, params: dict[str, Any]) -> EntityType:
+    """The type of `entityTypeId` (default: deals)."""
+    type_id = int(params.get("entityTypeId") or DEAL)
+    if type_id not in portal.types:
+        raise ValueError(f"no entityTypeId {type_id}")
+    return portal.types[type_id]
+
+
+def names_in(raw: Any) -> list[str]:
+    """A list, or names separated by commas."""
+    if isinstance(raw, str):
+        return [name.strip() for name in raw.split(",") if name.strip()]
+    return [str(name) for name in raw or []]
+
+
+def items(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a type with original user field names. entityTypeId, select (default all), originatorId, ids."""
+    entity = type_of(portal, params)
+    schema = portal.schemas[entity.id]
+    select = names_in(params.get("select"))
+    originator = params.get("originatorId")
+    ids = {int(one) for one in names_in(params.get("ids"))}
+    codes = select or [*schema.by_code, "fm"]
+    rows = []
+    for item in portal.items[entity.id]:
+        if originator is not None and item.get("originatorId") != originator:
+            continue
+        if ids and item["id"] not in ids:
+            continue
+        rows.append({code: _shown(portal, entity, item, code) for code in codes})
+    return rows
+
+
+def _shown(portal: Portal, entity: EntityType, item: dict[str, Any], code: str) -> Any:
+    if code == "fm":
+        return item.get("fm", [])
+    field = portal.schemas[entity.id].by_code.get(code)
+    if field is None:
+        raise ValueError(f"no field {code!r} in {entity.name}")
+    return portal.values.item_value(field, item.get(code))
+
+
+def workflows(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """All instances, finished ones too; filter by template_id, document_id, state."""
+    wanted = {key: str(params[key]) for key in ("template_id", "document_id", "state") if params.get(key)}
+    rows = []
+    for instance in portal.workflows.instances.values():
+        row = workflow_row(portal, instance)
+        if all(str(row[key]) == value for key, value in wanted.items()):
+            rows.append(row)
+    return rows
+
+
+def workflow_row(portal: Portal, instance: Instance) -> dict[str, Any]:
+    template = portal.workflows.templates.get(instance.template_id)
+    return {
+        "id": instance.id,
+        "document_id": instance.document_id,
+        "template_id": instance.template_id,
+        "template": template.name if template else None,
+        "started": iso_moment(instance.started, portal.zone),
+        "started_by": instance.started_by,
+        "finished": None if instance.finished is None else iso_moment(instance.finished, portal.zone),
+        "state": instance.state,
+        "stage_entry": instance.stage_entry,
+        "parameters": instance.parameters,
+        "auto": instance.auto,
+    }
+
+
+def templates(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": one.id,
+            "name": one.name,
+            "document_type": one.document_type,
+            "kind": one.kind,
+            "trace_field": one.trace_field,
+            "auto_execute": one.auto_execute,
+            "parameters": one.parameters,
+        }
+        for one in portal.workflows.templates.values()
+    ]
+
+
+def user_fields(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Definitions; entity_id narrows."""
+    entity_id = params.get("entity_id")
+    return [
+        {
+            "id": one.id,
+            "entity_id": one.entity_id,
+            "name": one.name,
+            "type": one.type,
+            "label": one.label(),
+            "multiple": one.multiple,
+            "mandatory": one.mandatory,
+            "values": [{"id": value.id, "value": value.value, "xml_id": value.xml_id} for value in one.values],
+        }
+        for one in portal.user_fields
+        if entity_id in (None, one.entity_id)
+    ]
+
+
+def stages(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of dictionaries; entity_id narrows."""
+    entity_id = params.get("entity_id")
+    names = [entity_id] if entity_id else list(portal.dictionaries.names)
+    return [
+        {
+            "id": row.id,
+            "entity_id": row.entity_id,
+            "status_id": row.status_id,
+            "name": row.name,
+            "sort": row.sort,
+            "semantics": row.group,
+        }
+        for name in names
+        for row in portal.dictionaries.of(name)
+    ]
+
+
+def categories(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Pipelines of a type, or of all types."""
+    types = [type_of(portal, params)] if params.get("entityTypeId") else list(portal.types.values())
+    return [
+        {
+            "id": one.id,
+            "entity_type_id": one.entity_type_id,
+            "name": one.name,
+            "sort": one.sort,
+            "is_default": one.is_default,
+        }
+        for entity in types
+        for one in portal.pipelines.of(entity.id)
+    ]
+
+
+def stage_history(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a type; owner_id narrows."""
+    entity = type_of(portal, params)
+    history = portal.history.get(entity.id)
+    if history is None:
+        return []
+    rows = history.of(int(params["owner_id"])) if params.get("owner_id") else list(history.rows())
+    return [history_row(portal, row) for row in rows]
+
+
+def history_row(portal: Portal, row: Entry) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "type": row.type,
+        "owner_id": row.owner_id,
+        "at": iso_moment(row.at, portal.zone),
+        "category_id": row.category_id,
+        "stage_id": row.stage_id,
+        "group": row.group,
+    }
+
+
+def users(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": one.id,
+            "name": one.full_name,
+            "email": one.email,
+            "admin": one.admin,
+            "active": one.active,
+            "kind": one.kind,
+            "rights": one.rights,
+        }
+        for one in portal.users.values()
+    ]
+
+
+def origin_pairs(portal: Portal, params: dict[str, Any]) -> list[list[Any]]:
+    """[originatorId, originId, id] of every item with an external key; originatorId narrows."""
+    entity = type_of(portal, params)
+    originator = params.get("originatorId")
+    pairs = []
+    for item in portal.items[entity.id]:
+        key = origin_key(entity, item)
+        if key is not None and originator in (None, key[0]):
+            pairs.append([*key, item["id"]])
+    return pairs
+
+
+def types(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"entity_type_id": one.id, "name": one.name, "title": one.title, "uf_entity": one.uf_entity}
+        for one in portal.types.values()
+    ]
+
+
+READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
+    "items": items,
+    "workflows": workflows,
+    "templates": templates,
+    "userfields": user_fields,
+    "stages": stages,
+    "categories": categories,
+    "stagehistory": stage_history,
+    "users": users,
+    "origin_pairs": origin_pairs,
+    "types": types,
+}

@@ -1,0 +1,245 @@
+"""Every choice where the documentation is silent or contradicts itself, in one place.
+
+Each switch names its source: a documentation page, "silent" (no page says it) or "conflict" (sources
+disagree; both are named). Defaults are the documented or the measured behaviour; where nothing is
+known, the one that is harder on a client. Set with `serve --switch NAME=VALUE` or `POST /_sandbox/switches`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+TRUE_WORDS = frozenset({"1", "y", "yes", "true", "on"})
+FALSE_WORDS = frozenset({"0", "n", "no", "false", "off", ""})
+
+
+def switch(default: Any, source: str, text: str) -> Any:
+    """A switch with its source and what it decides (read back by `describe`)."""
+    return field(default=default, metadata={"source": source, "text": text})
+
+
+@dataclass(slots=True)
+class Switches:
+    """Typed switches. Values keep the type of their default."""
+
+    # -- kernel: statuses ---------------------------------------------------------------------
+    insufficient_scope_status: int = switch(
+        403, "conflict: _includes/system-errors.md 403, official Python SDK test 401", "status of insufficient_scope"
+    )
+    invalid_credentials_status: int = switch(
+        401,
+        "conflict: _includes/system-errors.md 403, measured by two official SDKs 401",
+        "status of INVALID_CREDENTIALS",
+    )
+    portal_deleted_status: int = switch(
+        500, "conflict: _includes/system-errors.md 500, official Python SDK 410", "status of PORTAL_DELETED"
+    )
+    method_not_found_status: int = switch(
+        404, "conflict: _includes/system-errors.md 404, official JS SDK docs 400", "status of ERROR_METHOD_NOT_FOUND"
+    )
+    request_cap_status: int = switch(
+        504, "silent: settings/performance/limits.md names no status", "HTML status when a request passes the cap"
+    )
+    portal_deleted: bool = switch(
+        False, "_includes/system-errors.md", "every call answers PORTAL_DELETED, as a closed portal does"
+    )
+    # -- kernel: limits -----------------------------------------------------------------------
+    omit_operating: bool = switch(
+        False, "recorded answers of 2022 and on-premise portals", "leave operating and operating_reset_at out of time"
+    )
+    operating_from_s: float = switch(
+        0.0,
+        "silent: observed hypothesis that calls under 0.1 s are not counted",
+        "calls shorter than this are not counted",
+    )
+    batch_operating: str = switch(
+        "nested",
+        "conflict: settings/performance/limits.md bills nested methods only, an on-premise portal bills batch",
+        "nested | batch: whose operating budget nested calls use",
+    )
+    refused_requests_count: bool = switch(
+        False, "silent: settings/performance/limits.md", "requests refused with 503 fill the leaky bucket too"
+    )
+    bucket_refuses_over: bool = switch(
+        True,
+        "silent: settings/performance/limits.md says 'exceeds X, the next request is blocked'",
+        "True: request X + 1 of a burst is refused; False: the literal reading, request X + 2",
+    )
+    max_input_vars: int = switch(
+        1000,
+        "PHP default of max_input_vars; silent in the documentation",
+        "variables of a form or a command beyond this are dropped",
+    )
+    # -- kernel: batch ------------------------------------------------------------------------
+    reference_inside_text: bool = switch(
+        True, "silent: settings/how-to-call-rest-api/batch.md", "$result[...] is also replaced inside a longer text"
+    )
+    # -- kernel: spec -------------------------------------------------------------------------
+    spec_refuses: bool = switch(
+        False, "own", "a call that breaks the official method spec is answered with an error, not only recorded"
+    )
+    # -- methods (added by the modules under methods/) ----------------------------------------
+    # -- methods: lists -----------------------------------------------------------------------
+    text_collation: str = switch(
+        "unicode_ci",
+        "silent: api-reference/crm/universal/crm-item-list.md",
+        "unicode_ci | binary: whether filters on text ignore case, trailing blanks and accents, as MySQL does",
+    )
+    negative_filter_finds_empty: bool = switch(
+        True, "silent: api-reference/crm/universal/crm-item-list.md", "`!=x` also finds rows where x is empty"
+    )
+    classic_unknown_filter: str = switch(
+        "ignore",
+        "silent: api-reference/crm/deals/crm-deal-list.md",
+        "ignore | refuse: unknown filter keys of classic lists",
+    )
+    uf_names: str = switch(
+        "strict",
+        "silent: api-reference/crm/universal/index.md",
+        "strict | both: whether crm.item.* knows user fields only in the format chosen by useOriginalUfNames",
+    )
+    # -- methods: values ----------------------------------------------------------------------
+    long_strings: str = switch(
+        "cut",
+        "silent for deals; api-reference/crm/quote/crm-quote-add.md cuts",
+        "cut | refuse: texts over 255 characters in one-line fields",
+    )
+    bad_number: str = switch(
+        "refuse",
+        "silent: api-reference/crm/universal/crm-item-add.md",
+        "refuse | zero: text that is no number in a number field",
+    )
+    unknown_status_value: str = switch(
+        "refuse",
+        "silent: api-reference/crm/universal/crm-item-add.md names no case of CRM_FIELD_ERROR_VALUE_NOT_VALID",
+        "refuse | drop | keep: an id that the dictionary (source, type, honorific) lacks",
+    )
+    unknown_enum_value: str = switch(
+        "refuse", "silent: api-reference/crm/data-types.md", "refuse | drop: an element that the list user field lacks"
+    )
+    unknown_link_value: str = switch(
+        "refuse",
+        "silent: api-reference/crm/universal/crm-item-add.md",
+        "refuse | drop | keep: a company, contact or lead that does not exist",
+    )
+    dismissed_assignee: str = switch(
+        "accept",
+        "silent: api-reference/crm/universal/crm-item-add.md",
+        "accept | refuse: a dismissed employee as responsible person",
+    )
+    foreign_stage_on_add: str = switch(
+        "refuse",
+        "silent: api-reference/crm/universal/import/crm-item-batch-import.md pairs category 4 with C9:...",
+        "refuse | first: a new item with a stage of another pipeline",
+    )
+    fm_bad_type: str = switch(
+        "refuse",
+        "conflict: tutorials/crm/.../how-to-change-email-or-phone.md saves it, how-to-add-contractor.md refuses",
+        "refuse | keep: an unknown typeId in fm",
+    )
+    fm_as_text: str = switch(
+        "ignore",
+        "conflict: tutorials/crm/.../how-to-change-email-or-phone.md ignores, how-to-add-contact.md error 100",
+        "ignore | refuse: fm that is no list",
+    )
+    check_mandatory_user_fields: bool = switch(
+        True,
+        "tutorials/crm/how-to-edit-crm-objects/how-to-change-email-or-phone.md",
+        "the CRM setting that checks mandatory user fields",
+    )
+    duplicate_user_field_code: str = switch(
+        "ERROR_CORE",
+        "silent: api-reference/crm/deals/user-defined-fields/crm-deal-userfield-add.md",
+        "code of a second field of one name",
+    )
+    # -- methods: import ----------------------------------------------------------------------
+    import_events: bool = switch(
+        True, "silent: api-reference/crm/universal/import/index.md", "import sends onCrm...Add"
+    )
+    import_history_row: bool = switch(
+        True, "silent: api-reference/crm/crm-stage-history-list.md", "import writes a stage-history row of type 1"
+    )
+    import_history_time: str = switch(
+        "server",
+        "silent: api-reference/crm/crm-stage-history-list.md",
+        "server | created | moved: time of that row",
+    )
+    import_updated_time: str = switch(
+        "now",
+        "silent: api-reference/crm/universal/import/index.md",
+        "now | created: updatedTime where only createdTime is given",
+    )
+    import_multifields: str = switch(
+        "both",
+        "conflict: crm-item-import.md text shows PHONE, crm-item-add.md fm",
+        "both | fm | classic: how import takes phones and e-mails",
+    )
+    import_needs_title: bool = switch(
+        False,
+        "conflict: crm-item-import.md has a default title, the sample of crm-item-batch-import.md refuses without",
+        "a title is required for every imported item (companies always need one)",
+    )
+    import_answer_order: str = switch(
+        "data",
+        "silent: api-reference/crm/universal/import/crm-item-batch-import.md",
+        "data | reversed: order of the answered items",
+    )
+    created_time_floor: bool = switch(
+        True,
+        "api-reference/crm/universal/import/index.md; per type is our reading",
+        "createdTime may not be earlier than that of the type's newest item",
+    )
+    # -- methods: pipelines, processes --------------------------------------------------------
+    stage_id_max_len: int = switch(
+        21,
+        "conflict: crm-status-add.md says 22, tutorials and recordings show 21",
+        "length that stage ids with a prefix are cut to",
+    )
+    waiting_workflows_per_document: int = switch(
+        2,
+        "silent: api-reference/bizproc/bizproc-workflow-start.md; a portal setting",
+        "waiting workflows that one document may have",
+    )
+    instances_array_filter: bool = switch(
+        True, "silent: api-reference/bizproc/bizproc-workflow-instances.md", "an array as filter value means any of"
+    )
+    workflow_start_by_anyone: bool = switch(
+        False,
+        "api-reference/bizproc/bizproc-workflow-start.md: administrators only",
+        "users without admin rights may start workflows",
+    )
+    crm_mode: int = switch(1, "api-reference/crm/crm-settings-mode-get.md", "1 classic (leads), 2 simple")
+
+    def set(self, name: str, value: Any) -> None:
+        """Set one switch; text is converted to the type of the default. Raises ValueError naming the mistake."""
+        known = {item.name: item for item in fields(self)}
+        if name not in known:
+            raise ValueError(f"no switch {name!r}; known: {', '.join(sorted(known))}")
+        setattr(self, name, convert(name, value, type(known[name].default)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names to values."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    @classmethod
+    def describe(cls) -> list[dict[str, Any]]:
+        """Rows of name, default, source, text for the documentation and the control API."""
+        return [{"name": item.name, "default": item.default, **item.metadata} for item in fields(cls)]
+
+
+def convert(name: str, value: Any, kind: type) -> Any:
+    """`value` as `kind`; booleans accept Y/N, 1/0, true/false, on/off."""
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word in TRUE_WORDS:
+            return True
+        if word in FALSE_WORDS:
+            return False
+        raise ValueError(f"switch {name}: {value!r} is neither true nor false")
+    try:
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"switch {name}: {value!r} is no {kind.__name__}") from error

@@ -1,0 +1,1 @@
+"""Everything b24sync remembers: tables and migrations (SQLAlchemy Core + Alembic)."""

@@ -1,0 +1,133 @@
+"""Opening a store: SQLite by default, PostgreSQL by one line; the same SQL on both.
+
+SQLite: WAL, `synchronous=FULL`, `BEGIN IMMEDIATE` for writes, busy timeout 30 s. The gate's rows use a
+second pool with `synchronous=NORMAL`: they describe a running minute and need no fsync.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+
+from b24sync.errors import StoreError
+
+BUSY_TIMEOUT_S = 30
+OLDEST_SQLITE = (3, 35, 0)  # UPDATE ... RETURNING
+
+
+class Store:
+    """An opened, migrated store. `write()` and `quick_write()` are transactions; `read()` is a snapshot."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._durable = _engine(url, synchronous="FULL")
+        self._quick = _engine(url, synchronous="NORMAL")
+
+    @property
+    def engine(self) -> Engine:
+        return self._durable
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A durable transaction: committed means on disk. Raises StoreError when the disk or the file refuses."""
+        with _said(self.url), self._durable.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def quick_write(self) -> Iterator[Connection]:
+        """A transaction that a power cut may undo: for the gate's rows, which describe the running minute."""
+        with _said(self.url), self._quick.begin() as connection:
+            if not self.is_sqlite:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with _said(self.url), self._durable.connect().execution_options(b24sync_read=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._durable.dispose()
+        self._quick.dispose()
+
+    def insert(self, table: Table) -> Any:
+        """`INSERT` of this dialect, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+
+def open_store(url: str) -> Store:
+    """Open and migrate the store at `url`. Raises StoreError naming the path and what to do."""
+    if url.startswith("sqlite"):
+        _prepare_sqlite(url)
+    from b24sync.store.migrate import migrate
+
+    store = Store(url)
+    try:
+        with _said(url):
+            migrate(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def sqlite_path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def _prepare_sqlite(url: str) -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old for the store: 3.35 or newer is needed.")
+    path = sqlite_path(url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The store's folder {path.parent} cannot be made: {error.strerror}.") from None
+    place = path if path.exists() else path.parent
+    if not os.access(place, os.W_OK):
+        raise StoreError(f"The store {path} is not writable: give this user the right to write {place}.")
+
+
+def _engine(url: str, *, synchronous: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver's own BEGIN is switched off: it would be deferred, and a deferred reader that turns
+        # writer fails at once with "database is locked" whatever the busy timeout is.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("b24sync_read", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def _said(url: str) -> Iterator[None]:
+    try:
+        yield
+    except exc.DBAPIError as error:
+        where = sqlite_path(url) if url.startswith("sqlite") else "the database server"
+        text = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+        if isinstance(error, exc.IntegrityError | exc.ProgrammingError):
+            raise
+        raise StoreError(
+            f"The store at {where} cannot be used: {text}. Nothing was sent that is not recorded; "
+            "free the disk or mend the rights, then run the same command again."
+        ) from error

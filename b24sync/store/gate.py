@@ -1,0 +1,211 @@
+"""The gate's rows: a leaky bucket, one budget per method, who waits. The rules stand in `transport/gate.py`.
+
+Times are on the gate's clock: boot seconds on SQLite (one machine), the database's clock on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, text, update
+
+from b24sync.clock import Clock
+from b24sync.store.engine import Store
+from b24sync.store.owners import is_gone, this_owner
+from b24sync.store.tables import gate_bucket, gate_methods, gate_waiters
+
+WAITER_LEASE_S = 180.0
+"""After this long without a sign a waiter on another machine is taken for dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    tat: float
+    blocked_until: float
+    stopped_code: str | None
+    stopped_text: str | None
+    stopped_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MethodBudget:
+    """What is known of one method's counter. `observed` False: the portal has shown no counter yet."""
+
+    method: str
+    used_s: float = 0.0
+    in_flight_s: float = 0.0
+    reset_at: float = 0.0
+    paused_until: float = 0.0
+    foreign_use: bool = False
+    unit_duration_s: float | None = None
+    unit_counted_s: float | None = None
+    observed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    id: int
+    owner: str
+    priority: str
+    methods: list[str]
+    since: float
+    holds_bulk: bool
+
+
+class GateRows:
+    """Transactions on the gate's rows of one portal. Every method is one short transaction."""
+
+    def __init__(self, store: Store, portal: str, credential: str, clock: Clock) -> None:
+        self._store = store
+        self._portal = portal
+        self._credential = credential
+        self._clock = clock
+        self.owner = this_owner(clock)
+
+    def now(self, connection: Connection | None = None) -> float:
+        """The gate's clock. On PostgreSQL a query, so that every machine reads the same one."""
+        if self._store.is_sqlite:
+            return self._clock.boot_s()
+        if connection is None:
+            with self._store.read() as own:
+                return self.now(own)
+        return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+    @property
+    def _epoch(self) -> str:
+        return self._clock.boot_id() if self._store.is_sqlite else "database"
+
+    def bucket(self, connection: Connection) -> Bucket:
+        """The bucket's row; a full bucket when there is none or the machine was booted since."""
+        row = connection.execute(select(gate_bucket).where(gate_bucket.c.portal == self._portal)).one_or_none()
+        if row is None:
+            return Bucket(0.0, 0.0, None, None, None)
+        if row.epoch != self._epoch:
+            return Bucket(0.0, 0.0, row.stopped_code, row.stopped_text, row.stopped_at)
+        return Bucket(row.tat, row.blocked_until, row.stopped_code, row.stopped_text, row.stopped_at)
+
+    def save_bucket(self, connection: Connection, **values: Any) -> None:
+        present = self.bucket(connection)
+        row = {
+            "tat": present.tat,
+            "blocked_until": present.blocked_until,
+            "stopped_code": present.stopped_code,
+            "stopped_text": present.stopped_text,
+            "stopped_at": present.stopped_at,
+            **values,
+            "epoch": self._epoch,
+        }
+        statement = self._store.insert(gate_bucket).values(portal=self._portal, **row)
+        connection.execute(statement.on_conflict_do_update(index_elements=["portal"], set_=row))
+
+    def budgets(self, connection: Connection, methods: Sequence[str] | None = None) -> dict[str, MethodBudget]:
+        """Budgets by method; every asked method has one, unknown ones being empty."""
+        table = gate_methods
+        query = select(table).where(
+            table.c.portal == self._portal,
+            table.c.credential == self._credential,
+            table.c.epoch == self._epoch,
+        )
+        if methods is not None:
+            query = query.where(table.c.method.in_(methods))
+        known = {
+            row.method: MethodBudget(
+                row.method,
+                row.used_s,
+                row.in_flight_s,
+                row.reset_at,
+                row.paused_until,
+                bool(row.foreign_use),
+                row.unit_duration_s,
+                row.unit_counted_s,
+                bool(row.observed),
+            )
+            for row in connection.execute(query)
+        }
+        return known if methods is None else {m: known.get(m, MethodBudget(m)) for m in methods}
+
+    def save_budgets(self, connection: Connection, budgets: Sequence[MethodBudget]) -> None:
+        keys = ("portal", "credential", "method")
+        for budget in budgets:
+            row = {
+                "used_s": budget.used_s,
+                "in_flight_s": max(0.0, budget.in_flight_s),
+                "reset_at": budget.reset_at,
+                "paused_until": budget.paused_until,
+                "foreign_use": budget.foreign_use,
+                "unit_duration_s": budget.unit_duration_s,
+                "unit_counted_s": budget.unit_counted_s,
+                "observed": budget.observed,
+                "epoch": self._epoch,
+            }
+            statement = self._store.insert(gate_methods).values(
+                portal=self._portal, credential=self._credential, method=budget.method, **row
+            )
+            connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=row))
+
+    def join_queue(self, priority: str, methods: Mapping[str, float]) -> int:
+        """Stand in the queue; returns the ticket. Earlier tickets of dead processes are removed on the way."""
+        with self._store.quick_write() as connection:
+            now = self.now(connection)
+            inserted = connection.execute(
+                gate_waiters.insert().values(
+                    portal=self._portal,
+                    owner=self.owner,
+                    priority=priority,
+                    methods=json.dumps(sorted(methods)),
+                    since=now,
+                    lease_until=now + WAITER_LEASE_S,
+                    holds_bulk=False,
+                )
+            )
+            key = inserted.inserted_primary_key
+            assert key is not None  # a table with one counted primary key
+            return int(key[0])
+
+    def leave_queue(self, ticket: int) -> None:
+        with self._store.quick_write() as connection:
+            connection.execute(delete(gate_waiters).where(gate_waiters.c.id == ticket))
+
+    def take_bulk(self, ticket: int) -> bool:
+        """Take the one bulk slot if it is this ticket's turn. First come, first served among the living."""
+        with self._store.quick_write() as connection:
+            now = self.now(connection)
+            self._bury_dead(connection, now)
+            first = connection.execute(
+                select(gate_waiters.c.id)
+                .where(gate_waiters.c.portal == self._portal, gate_waiters.c.priority == "bulk")
+                .order_by(gate_waiters.c.id)
+                .limit(1)
+            ).scalar()
+            mine = gate_waiters.c.id == ticket
+            values: dict[str, Any] = {"lease_until": now + WAITER_LEASE_S}
+            if first == ticket:
+                values["holds_bulk"] = True
+            connection.execute(update(gate_waiters).where(mine).values(**values))
+            return bool(first == ticket)
+
+    def waiters(self, connection: Connection) -> list[Waiter]:
+        query = select(gate_waiters).where(gate_waiters.c.portal == self._portal).order_by(gate_waiters.c.id)
+        return [
+            Waiter(row.id, row.owner, row.priority, json.loads(row.methods), row.since, bool(row.holds_bulk))
+            for row in connection.execute(query)
+        ]
+
+    def _bury_dead(self, connection: Connection, now: float) -> None:
+        query = select(gate_waiters.c.id, gate_waiters.c.owner, gate_waiters.c.lease_until, gate_waiters.c.holds_bulk)
+        dead = [
+            row
+            for row in connection.execute(query.where(gate_waiters.c.portal == self._portal))
+            if row.owner != self.owner and is_gone(row.owner, lease_until=row.lease_until, now=now, clock=self._clock)
+        ]
+        if not dead:
+            return
+        connection.execute(delete(gate_waiters).where(gate_waiters.c.id.in_([row.id for row in dead])))
+        if any(row.holds_bulk for row in dead):
+            # Its request died with it: what it had in flight is no longer ours to count.
+            connection.execute(
+                update(gate_methods).where(gate_methods.c.portal == self._portal).values(in_flight_s=0.0)
+            )

@@ -1,0 +1,253 @@
+"""The ledger: every intended write is a row before it is sent (design 5).
+
+States: planned -> sent -> done | refused | unknown -> (looked up) done | planned. `sent` of a living owner
+is waited for; of a dead one it is unknown. Keys are unique per (portal, what), over all runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+
+from b24sync.clock import Clock
+from b24sync.store.engine import Store
+from b24sync.store.owners import is_gone, this_owner
+from b24sync.store.tables import writes
+
+PLANNED, SENT, DONE, REFUSED, UNKNOWN = "planned", "sent", "done", "refused", "unknown"
+
+CHUNK = 500
+"""Keys per statement: SQLite of 2020 takes 999 variables."""
+LEASE_S = 300.0
+"""How long a row that is `sent` belongs to a process of another machine without a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One row of the ledger. `sent_at` in unix seconds of this machine; `detail` is the job's own note."""
+
+    key: str
+    state: str
+    portal_id: str | None
+    sent_at: float | None
+    owner: str | None
+    lease_until: float | None
+    run_id: int | None
+    code: str | None
+    message: str | None
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one key."""
+
+    key: str
+    state: str
+    portal_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class Ledger:
+    """The ledger of one portal and one kind of write (`what`). Every method is one durable transaction."""
+
+    def __init__(self, store: Store, portal: str, what: str, clock: Clock) -> None:
+        self._store = store
+        self._portal = portal
+        self._what = what
+        self._clock = clock
+        self.owner = this_owner(clock)
+
+    def plan(self, keys: Iterable[tuple[str, Mapping[str, Any] | None]], run_id: int | None) -> None:
+        """Record intentions. A key that is known keeps its state, but what was refused is planned anew."""
+        iterator = iter(keys)
+        with self._store.write() as connection:
+            while chunk := list(islice(iterator, CHUNK)):
+                rows = [
+                    {
+                        "portal": self._portal,
+                        "what": self._what,
+                        "key": key,
+                        "run_id": run_id,
+                        "state": PLANNED,
+                        "detail": json.dumps(detail, ensure_ascii=False) if detail else None,
+                    }
+                    for key, detail in chunk
+                ]
+                connection.execute(self._store.insert(writes).on_conflict_do_nothing(), rows)
+                connection.execute(
+                    update(writes)
+                    .where(self._mine, writes.c.key.in_([key for key, _ in chunk]))
+                    .where(or_(writes.c.state == REFUSED, writes.c.state == PLANNED))
+                    .values(state=PLANNED, run_id=run_id, code=None, message=None)
+                )
+
+    def states(self, keys: Sequence[str]) -> dict[str, Write]:
+        """The rows of `keys` that exist."""
+        found: dict[str, Write] = {}
+        with self._store.read() as connection:
+            for start in range(0, len(keys), CHUNK):
+                chosen = writes.c.key.in_(keys[start : start + CHUNK])
+                for row in connection.execute(select(writes).where(self._mine, chosen)):
+                    found[row.key] = _write(row)
+        return found
+
+    def claim(self, keys: Sequence[str]) -> set[str]:
+        """planned -> sent, ours; returns the keys that were still planned. Call it right before sending."""
+        now = self._clock.wall_s()
+        claimed: set[str] = set()
+        with self._store.write() as connection:
+            for start in range(0, len(keys), CHUNK):
+                result = connection.execute(
+                    update(writes)
+                    .where(self._mine, writes.c.key.in_(keys[start : start + CHUNK]), writes.c.state == PLANNED)
+                    .values(state=SENT, owner=self.owner, sent_at=now, lease_until=now + LEASE_S)
+                    .returning(writes.c.key)
+                )
+                claimed.update(row.key for row in result)
+        return claimed
+
+    def settle(self, settled: Sequence[Settled], *, connection: Connection | None = None) -> None:
+        """Store outcomes of rows that this process has `sent` (or looks up as unknown), in one transaction."""
+        if not settled:
+            return
+        statement = (
+            update(writes)
+            .where(
+                writes.c.portal == self._portal,
+                writes.c.what == self._what,
+                writes.c.key == bindparam("b_key"),
+                or_(and_(writes.c.state == SENT, writes.c.owner == self.owner), writes.c.state == UNKNOWN),
+            )
+            .values(
+                state=bindparam("b_state"),
+                portal_id=bindparam("b_portal_id"),
+                code=bindparam("b_code"),
+                message=bindparam("b_message"),
+            )
+        )
+        rows = [
+            {
+                "b_key": item.key,
+                "b_state": item.state,
+                "b_portal_id": item.portal_id,
+                "b_code": item.code,
+                "b_message": item.message,
+            }
+            for item in settled
+        ]
+        if connection is not None:
+            connection.execute(statement, rows)
+            return
+        with self._store.write() as own:
+            own.execute(statement, rows)
+
+    def adopt(self, found: Mapping[str, str], run_id: int | None) -> None:
+        """Record as done what a look-up found in the portal: key -> portal id. Also for keys never planned."""
+        if not found:
+            return
+        rows = [
+            {
+                "portal": self._portal,
+                "what": self._what,
+                "key": key,
+                "run_id": run_id,
+                "state": DONE,
+                "portal_id": portal_id,
+                "message": "found in the portal",
+            }
+            for key, portal_id in found.items()
+        ]
+        statement = self._store.insert(writes)
+        statement = statement.on_conflict_do_update(
+            index_elements=["portal", "what", "key"],
+            set_={"state": DONE, "portal_id": statement.excluded.portal_id, "code": None},
+            where=writes.c.state != DONE,
+        )
+        with self._store.write() as connection:
+            connection.execute(statement, rows)
+
+    def plan_again(self, rows: Iterable[Write]) -> None:
+        """unknown -> planned, for rows that a late look-up proved absent. A row re-sent meanwhile is left alone."""
+        values = [{"b_key": row.key, "b_sent_at": row.sent_at} for row in rows]
+        if not values:
+            return
+        statement = (
+            update(writes)
+            .where(
+                self._mine,
+                writes.c.key == bindparam("b_key"),
+                writes.c.state == UNKNOWN,
+                writes.c.sent_at == bindparam("b_sent_at"),
+            )
+            .values(state=PLANNED, message=None)
+        )
+        with self._store.write() as connection:
+            connection.execute(statement, values)
+
+    def bury_dead(self) -> int:
+        """`sent` rows of processes that are gone become `unknown`; returns how many."""
+        now = self._clock.wall_s()
+        with self._store.write() as connection:
+            owners = connection.execute(
+                select(writes.c.owner, func.max(writes.c.lease_until))
+                .where(self._mine, writes.c.state == SENT, writes.c.owner != self.owner)
+                .group_by(writes.c.owner)
+            ).all()
+            gone = [
+                owner
+                for owner, lease_until in owners
+                if is_gone(owner, lease_until=lease_until, now=now, clock=self._clock)
+            ]
+            if not gone:
+                return 0
+            result = connection.execute(
+                update(writes)
+                .where(self._mine, writes.c.state == SENT, writes.c.owner.in_(gone))
+                .values(state=UNKNOWN, message="its process died after sending")
+            )
+            return result.rowcount
+
+    def in_state(self, *states: str, run_id: int | None = None) -> Iterator[Write]:
+        """Rows in one of `states`, oldest first; of one run where given."""
+        query = select(writes).where(self._mine, writes.c.state.in_(states)).order_by(writes.c.id)
+        if run_id is not None:
+            query = query.where(writes.c.run_id == run_id)
+        with self._store.read() as connection:
+            rows = connection.execute(query).all()
+        for row in rows:
+            yield _write(row)
+
+    def renew(self) -> None:
+        """Tell other machines that this process still works on what it has sent."""
+        with self._store.write() as connection:
+            connection.execute(
+                update(writes)
+                .where(self._mine, writes.c.state == SENT, writes.c.owner == self.owner)
+                .values(lease_until=self._clock.wall_s() + LEASE_S)
+            )
+
+    @property
+    def _mine(self) -> Any:
+        return and_(writes.c.portal == self._portal, writes.c.what == self._what)
+
+
+def _write(row: Any) -> Write:
+    return Write(
+        row.key,
+        row.state,
+        row.portal_id,
+        row.sent_at,
+        row.owner,
+        row.lease_until,
+        row.run_id,
+        row.code,
+        row.message,
+        json.loads(row.detail) if row.detail else {},
+    )

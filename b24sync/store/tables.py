@@ -1,0 +1,171 @@
+"""The store's tables. Every table carries `portal`; times are unix seconds as floats unless named otherwise.
+
+The schema is the sum of the migrations; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# 64-bit ids on PostgreSQL; on SQLite only INTEGER gives a rowid alias that counts by itself.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+portals = Table(
+    "portals",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("configured_host", String(255), nullable=False),
+    Column("member_id", String(64)),
+    Column("noted_at", Float, nullable=False),
+)
+"""Where a portal was last reached: `host` differs from `configured_host` after a 302 rename."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("portal", String(64), nullable=False),
+    Column("command", String(32), nullable=False),
+    Column("entity", String(32), nullable=False),
+    Column("what", String(255), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("message", Text),
+)
+"""One `import run`. fingerprint = file + mapping: the same command after a kill finds its run by it."""
+Index("runs_by_fingerprint", runs.c.portal, runs.c.fingerprint)
+
+run_rows = Table(
+    "run_rows",
+    metadata,
+    Column("run_id", RowId, primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("portal", String(64), nullable=False),
+    Column("key", Text),
+    Column("state", String(16), nullable=False),
+    Column("code", String(128)),
+    Column("message", Text),
+    Column("draft", Text),
+    Column("created_at", Float),
+)
+"""Every row of the file and its fate. state: pending (its fate is in `writes`), skipped, refused; draft until applied."""
+Index("run_rows_in_order", run_rows.c.run_id, run_rows.c.state, run_rows.c.created_at, run_rows.c.line)
+
+writes = Table(
+    "writes",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("portal", String(64), nullable=False),
+    Column("what", String(255), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("run_id", RowId),
+    Column("state", String(16), nullable=False),
+    Column("owner", String(200)),
+    Column("lease_until", Float),
+    Column("sent_at", Float),
+    Column("portal_id", String(64)),
+    Column("code", String(128)),
+    Column("message", Text),
+    Column("detail", Text),
+    UniqueConstraint("portal", "what", "key", name="writes_once"),
+)
+"""The ledger: every intended write before it is sent (design 5)."""
+Index("writes_by_state", writes.c.portal, writes.c.what, writes.c.state)
+Index("writes_by_run", writes.c.run_id, writes.c.state)
+
+stage_entries = Table(
+    "stage_entries",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("entity", String(32), primary_key=True),
+    Column("entity_id", RowId, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("stage", String(64), nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+"""(deal, stage, n): the n-th time a deal stood in a stage; seq orders a deal's entries."""
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""How far an incremental reading got."""
+
+gate_bucket = Table(
+    "gate_bucket",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("epoch", String(80), nullable=False),
+    Column("tat", Float, nullable=False),
+    Column("blocked_until", Float, nullable=False),
+    Column("stopped_code", String(64)),
+    Column("stopped_text", Text),
+    Column("stopped_at", Float),
+)
+"""The leaky bucket: theoretical arrival time of the next request, on the clock that `epoch` names."""
+
+gate_methods = Table(
+    "gate_methods",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("credential", String(64), primary_key=True),
+    Column("method", String(100), primary_key=True),
+    Column("epoch", String(80), nullable=False),
+    Column("used_s", Float, nullable=False),
+    Column("in_flight_s", Float, nullable=False),
+    Column("reset_at", Float, nullable=False),
+    Column("paused_until", Float, nullable=False),
+    Column("foreign_use", Boolean, nullable=False),
+    Column("unit_duration_s", Float),
+    Column("unit_counted_s", Float),
+    Column("observed", Boolean, nullable=False),
+)
+"""Per (credential, method): the portal's own counter as last seen, what is in flight, what a unit (a row) costs."""
+
+gate_waiters = Table(
+    "gate_waiters",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("portal", String(64), nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("priority", String(16), nullable=False),
+    Column("methods", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("holds_bulk", Boolean, nullable=False),
+)
+"""Who waits at the gate, in order of arrival; the one that holds the bulk slot has a request in flight."""
+
+locks = Table(
+    "locks",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("owner", String(200), nullable=False),
+    Column("lease_until", Float, nullable=False),
+)
+"""Work that only one process may do at a time, e.g. an import in order of creation."""

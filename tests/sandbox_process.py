@@ -1,0 +1,169 @@
+"""A sandbox portal as a subprocess, for every test that wants real HTTP.
+
+with running_sandbox(scale=60, costs={"crm.item.batchImport": 0.05}) as sandbox:
+    requests.post(sandbox.url + "crm.item.list", json={"entityTypeId": 2})
+    assert sandbox.figures()["refused_503"] == 0
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+START_TIMEOUT_S = 30.0
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+class SandboxProcess:
+    """A running sandbox and its control API."""
+
+    def __init__(self, process: subprocess.Popen[str], base: str) -> None:
+        self.process = process
+        self.base = base
+        self._session = requests.Session()
+        self._session.trust_env = False
+        config = self.get("config")
+        self.url: str = config["webhook"]
+        """Incoming webhook of user 1, ends with a slash."""
+        self.toml_block: str = config["toml"]
+        """`[portal]` and `[limits]` for config.toml."""
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET of the control API."""
+        return self._answer("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """POST of the control API."""
+        return self._answer("POST", path, json=dict(body or {}))
+
+    def figures(self) -> dict[str, Any]:
+        """Counts of the kernel and of the portal's state."""
+        return dict(self.get("figures"))
+
+    def calls(self, *, since: int = 0, method: str = "") -> list[dict[str, Any]]:
+        """The ledger of calls, oldest first."""
+        return list(self.get("calls", since=since, method=method))
+
+    def fault(self, kind: str, method: str = "", **options: Any) -> dict[str, Any]:
+        """Arm a fault; options: nth, count, every, probability, seed, params."""
+        return dict(self.post("faults", {"kind": kind, "method": method, **options}))
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Armed faults; `fired` says how often each one bit."""
+        return list(self.get("faults"))
+
+    def clear_faults(self) -> None:
+        """Disarm every fault."""
+        self._answer("DELETE", "faults")
+
+    def act(self, name: str, /, **values: Any) -> Any:
+        """Do something as a user of the portal."""
+        return self.post(f"act/{name}", values)["result"]
+
+    def state(self, what: str, **params: Any) -> Any:
+        """The portal's state, straight from its store."""
+        return self.get(f"state/{what}", **params)
+
+    def switch(self, **values: Any) -> None:
+        """Set switches."""
+        self.post("switches", values)
+
+    def costs(self, values: Mapping[str, float]) -> None:
+        """Set costs: seconds per row at scale 1."""
+        self.post("costs", values)
+
+    def wait_idle(self, timeout_s: float = 30.0) -> bool:
+        """Wait until no request is worked on (late work too) and no event is queued."""
+        return bool(self.get("idle", timeout_s=timeout_s)["idle"])
+
+    def reset(self, seed: Mapping[str, Any] | None = None) -> None:
+        """A fresh portal; ledger, faults and limits emptied. Costs and switches stay."""
+        self.post("reset", {"seed": seed} if seed else {})
+
+    def rest(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+        """One plain REST call by JSON; returns the decoded answer, errors included."""
+        return self._session.post(self.url + method, json=dict(params or {}), timeout=120).json()
+
+    def _answer(self, verb: str, path: str, **options: Any) -> Any:
+        answer = self._session.request(verb, f"{self.base}/_sandbox/{path}", timeout=120, **options)
+        if answer.status_code != 200:
+            raise AssertionError(f"{verb} {path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+    def close(self) -> None:
+        """Close the helper's own connections."""
+        self._session.close()
+
+
+def arguments(
+    *,
+    plan: str = "standard",
+    scale: float = 1.0,
+    port: int = 0,
+    seed: Path | None = None,
+    costs: Mapping[str, float] | None = None,
+    switches: Mapping[str, Any] | None = None,
+    **custom: float,
+) -> list[str]:
+    """Command line of `serve`; `custom` are rate_per_s, burst, operating_limit_s, request_cap_s."""
+    words = ["serve", "--port", str(port), "--plan", "custom" if custom else plan, "--scale", str(scale)]
+    if seed is not None:
+        words += ["--seed", str(seed)]
+    for name, value in (costs or {}).items():
+        words += ["--cost", f"{name}={value}"]
+    for name, setting in (switches or {}).items():
+        words += ["--switch", f"{name}={setting}"]
+    for name, number in custom.items():
+        words += [f"--{name.replace('_', '-')}", str(number)]
+    return words
+
+
+@contextmanager
+def running_sandbox(*, seed: Mapping[str, Any] | Path | None = None, **options: Any) -> Iterator[SandboxProcess]:
+    """Start a sandbox on a free port, yield it when it is ready, end it afterwards.
+
+    Options: plan, scale, costs, switches, rate_per_s, burst, operating_limit_s, request_cap_s; `seed` is a
+    JSON file or a mapping.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        seed_file: Path | None
+        if isinstance(seed, Mapping):
+            seed_file = Path(folder) / "seed.json"
+            seed_file.write_text(json.dumps(seed, ensure_ascii=False), encoding="utf-8")
+        else:
+            seed_file = seed
+        errors = Path(folder) / "stderr.txt"
+        command = [sys.executable, "-m", "b24sync.sandbox", *arguments(seed=seed_file, **options)]
+        with (
+            errors.open("w", encoding="utf-8") as error_stream,
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=error_stream, text=True, cwd=PROJECT, encoding="utf-8"
+            ) as process,
+        ):
+            sandbox: SandboxProcess | None = None
+            try:
+                assert process.stdout is not None
+                first = process.stdout.readline()
+                if " listening on " not in first:
+                    raise AssertionError(f"the sandbox did not start: {first}{errors.read_text(encoding='utf-8')}")
+                sandbox = SandboxProcess(process, first.rsplit(" ", 1)[1].strip())
+                yield sandbox
+            finally:
+                if sandbox is not None:
+                    sandbox.close()
+                process.terminate()
+                try:
+                    process.wait(START_TIMEOUT_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+__all__ = ["SandboxProcess", "arguments", "running_sandbox"]

@@ -1,0 +1,160 @@
+"""Events out (api-reference/events/index.md): forms, at most once, with knobs for what may go wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+import requests
+from tiny_portal import tiny_sandbox
+
+from b24sync.sandbox.limits import PLANS
+from b24sync.sandbox.sandbox import Sandbox
+
+
+class Receiver:
+    """A handler of outgoing webhooks that writes down what came."""
+
+    def __init__(self) -> None:
+        self.forms: list[dict[str, str]] = []
+        self.status = 200
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                assert self.headers["Content-Type"] == "application/x-www-form-urlencoded"
+                receiver.forms.append(dict(parse_qsl(body, strict_parsing=True)))
+                self.send_response(receiver.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks/bitrix24"
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    running = Receiver()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def sandbox(receiver: Receiver) -> Iterator[Sandbox]:
+    seed = {"outgoing_webhooks": [{"url": receiver.url, "application_token": "token1", "events": ["onNoteAdd"]}]}
+    with tiny_sandbox(plan=PLANS["off"], seed=seed) as running:
+        yield running
+
+
+def add_notes(sandbox: Sandbox, count: int = 1) -> None:
+    for number in range(count):
+        requests.post(sandbox.webhook_url + "note.add", json={"TEXT": str(number)}, timeout=5)
+    assert sandbox.events.wait_idle(10)
+
+
+def ids(receiver: Receiver) -> list[int]:
+    return [int(form["data[FIELDS][ID]"]) for form in receiver.forms]
+
+
+def test_an_event_is_a_form_with_the_five_keys_of_an_outgoing_webhook(sandbox: Sandbox, receiver: Receiver) -> None:
+    add_notes(sandbox)
+    (form,) = receiver.forms
+    assert form.pop("ts").isdecimal()
+    assert form == {
+        "event": "ONNOTEADD",
+        "event_handler_id": "1",
+        "data[FIELDS][ID]": "1",
+        "auth[domain]": sandbox.base.removeprefix("http://"),
+        "auth[client_endpoint]": f"{sandbox.base}/rest/",
+        "auth[server_endpoint]": "https://oauth.bitrix24.tech/rest/",
+        "auth[member_id]": "5a4db0c5a4db0c5a4db0c5a4db0c0001",
+        "auth[application_token]": "token1",
+    }
+
+
+def test_a_refused_delivery_is_never_repeated(sandbox: Sandbox, receiver: Receiver) -> None:
+    receiver.status = 500
+    add_notes(sandbox, 2)
+    assert ids(receiver) == [1, 2]
+    figures = sandbox.events.figures()
+    assert (figures["events_sent"], figures["events_failed"], figures["events_queued"]) == (0, 2, 0)
+
+
+def test_a_handler_that_is_down_loses_the_event_for_good(sandbox: Sandbox, receiver: Receiver) -> None:
+    with socket_that_refuses() as url:
+        sandbox.events.handlers.clear()
+        sandbox.events.configure({"url": url})
+        add_notes(sandbox)
+    assert receiver.forms == []
+    assert sandbox.events.figures()["events_failed"] == 1
+    assert sandbox.events.log[-1]["status"] == "ConnectionRefusedError"
+
+
+class socket_that_refuses:
+    """An address on which nobody listens."""
+
+    def __enter__(self) -> str:
+        probe = Receiver()
+        probe.stop()
+        return probe.url
+
+    def __exit__(self, *arguments: object) -> None:
+        pass
+
+
+def test_only_chosen_events_are_delivered(sandbox: Sandbox, receiver: Receiver) -> None:
+    sandbox.events.handlers.clear()
+    sandbox.events.configure({"url": receiver.url, "events": ["ONCRMDEALADD"]})
+    add_notes(sandbox, 3)
+    assert receiver.forms == []
+    assert sandbox.events.figures()["events_emitted"] == 3
+
+
+def test_events_can_be_delayed(sandbox: Sandbox, receiver: Receiver) -> None:
+    sandbox.events.set_knobs({"delay_s": 0.3})
+    requests.post(sandbox.webhook_url + "note.add", json={"TEXT": "a"}, timeout=5)
+    assert receiver.forms == []
+    assert sandbox.events.wait_idle(10)
+    assert ids(receiver) == [1]
+
+
+def test_events_can_be_lost_and_doubled_by_a_seeded_draw(sandbox: Sandbox, receiver: Receiver) -> None:
+    sandbox.events.set_knobs({"drop": 0.4, "duplicate": 0.4, "seed": 5})
+    add_notes(sandbox, 20)
+    got = ids(receiver)
+    assert 0 < sandbox.events.figures()["events_dropped"] < 20
+    assert len(got) > len(set(got))
+    assert set(got) < set(range(1, 21))
+
+
+def test_events_can_come_out_of_order(sandbox: Sandbox, receiver: Receiver) -> None:
+    sandbox.events.set_knobs({"shuffle_window_s": 0.5, "seed": 1})
+    add_notes(sandbox, 12)
+    assert sorted(ids(receiver)) == list(range(1, 13))
+    assert ids(receiver) != sorted(ids(receiver))
+
+
+def test_control_adds_a_webhook_and_turns_knobs(sandbox: Sandbox, receiver: Receiver) -> None:
+    base = f"{sandbox.base}/_sandbox"
+    added = requests.post(f"{base}/outgoing", json={"url": receiver.url, "application_token": "t2"}, timeout=5)
+    assert added.json() == {"event_handler_id": 2}
+    assert requests.post(f"{base}/knobs", json={"delay_s": 0.01}, timeout=5).json()["delay_s"] == 0.01
+    assert requests.post(f"{base}/knobs", json={"dealy_s": 0.01}, timeout=5).status_code == 400
+    add_notes(sandbox)
+    assert sorted(form["auth[application_token]"] for form in receiver.forms) == ["t2", "token1"]
+    assert len(requests.get(f"{base}/deliveries", timeout=5).json()) == 2
