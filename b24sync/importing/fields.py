@@ -95,13 +95,12 @@ def _named(name: str, kind: Kind, api: str) -> dict[str, Field]:
     return {name: Field(name, kind, api)}
 
 
-_HISTORY = (
-    _table(created_time=Kind.DATETIME, updated_time=Kind.DATETIME, moved_time=Kind.DATETIME)
-    | _table(created_by=Kind.USER, updated_by=Kind.USER, moved_by=Kind.USER)
-)  # fmt: skip
-_COMMON = _HISTORY | _table(opened=Kind.BOOL, comments=Kind.TEXT, observers=Kind.USERS) | (
-    _named("assigned_by", Kind.USER, "assignedById")
-)  # fmt: skip
+_HISTORY = _table(created_time=Kind.DATETIME, updated_time=Kind.DATETIME, created_by=Kind.USER, updated_by=Kind.USER)
+_COMMON = (
+    _HISTORY
+    | _table(opened=Kind.BOOL, comments=Kind.TEXT, observers=Kind.USERS)
+    | _named("assigned_by", Kind.USER, "assignedById")
+)
 _SOURCE = _status("source", "SOURCE", "sourceId") | _table(source_description=Kind.TEXT)
 _UTM = _table(
     utm_source=Kind.TEXT,
@@ -116,7 +115,8 @@ _TAX = _table(tax_value=Kind.NUMBER)
 _DATES = _named("begin_date", Kind.DATE, "begindate") | _named("close_date", Kind.DATE, "closedate")
 _COMPANY = _named("company", Kind.COMPANY, "companyId")
 _CONTACTS = _named("contact", Kind.CONTACTS, "contactIds")
-_STAGE = _named("stage", Kind.STAGE, "stageId")
+# contacts and companies have no stages, so nothing moves
+_STAGE = _named("stage", Kind.STAGE, "stageId") | _table(moved_time=Kind.DATETIME, moved_by=Kind.USER)
 _PIPELINE = _named("pipeline", Kind.PIPELINE, "categoryId")
 _PERSON = _status("honorific", "HONORIFIC") | _table(
     name=Kind.TEXT, second_name=Kind.TEXT, last_name=Kind.TEXT, post=Kind.TEXT, birthdate=Kind.DATE

@@ -153,8 +153,8 @@ class Auth:
         """Answer of `/oauth/token/`. Raises ApiError with the codes of settings/oauth/error-codes.md."""
         app = self.apps.get(str(params.get("client_id", "")))
         if app is None:
-            # measured: unknown clients get HTTP 200 without a description
-            raise ApiError("wrong_client", "", status=200)
+            # recorded: the body has no description
+            raise ApiError("wrong_client", "", status=self._switches.wrong_client_status)
         if not hmac.compare_digest(str(params.get("client_secret", "")).encode(), app.client_secret.encode()):
             raise ApiError("invalid_client", "Invalid client secret", status=400)
         grants = {

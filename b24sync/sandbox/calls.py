@@ -85,6 +85,8 @@ class CallLedger:
             self._errors: Counter[str] = Counter()
             self._nested_errors: Counter[str] = Counter()
             self._violations: Counter[str] = Counter()
+            self._outer: Counter[str] = Counter()
+            self._peak = len(self._open)
             self._requests = self._dropped_vars = self._faulted = self._undelivered = 0
             self.internal_errors: list[str] = []
 
@@ -94,6 +96,7 @@ class CallLedger:
             self._seq += 1
             record = CallRecord(self._seq, t_start, source)
             self._open[record.seq] = record
+            self._peak = max(self._peak, len(self._open))
             return record
 
     def close(self, record: CallRecord, t_finish: float) -> None:
@@ -103,6 +106,7 @@ class CallLedger:
             self._open.pop(record.seq, None)
             self._records.append(record)
             self._requests += 1
+            self._outer[record.method] += 1
             self._statuses[record.status] += 1
             self._dropped_vars += record.dropped_vars
             self._faulted += bool(record.fault)
@@ -163,7 +167,9 @@ class CallLedger:
             nested_429 = self._nested_errors["OPERATION_TIME_LIMIT"]
             return {
                 "requests": self._requests,
+                "requests_by_method": dict(sorted(self._outer.items())),
                 "in_flight": len(self._open),
+                "peak_in_flight": self._peak,
                 "refused_503": self._errors["QUERY_LIMIT_EXCEEDED"],
                 "refused_429": outer_429 + nested_429,
                 "refused_429_outer": outer_429,

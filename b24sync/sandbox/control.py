@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import wire
 from .answers import Reply
-from .engine import HttpRequest
+from .inbound import HttpRequest
 from .registry import ACTS, ApiError
 
 if TYPE_CHECKING:

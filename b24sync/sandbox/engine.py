@@ -6,7 +6,6 @@ everything else, so a refused request is proven not executed (settings/performan
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import traceback
@@ -23,7 +22,9 @@ from .costs import Costs
 from .events import Deliveries
 from .execute import Executor, Outcome, RequestCapExceeded, Work
 from .faults import Fault, FaultBook
+from .inbound import Decoded, HttpRequest, decode
 from .limits import LeakyBuckets, OperatingBudgets, Plan
+from .misbehaviour import INTERNAL_ERROR, Planted, broken_reply, distort, planted_error, slept_s
 from .registry import METHODS, ApiError, Method
 from .switches import Switches
 
@@ -33,36 +34,6 @@ if TYPE_CHECKING:
 TOO_MANY = ApiError("QUERY_LIMIT_EXCEEDED", "Too many requests", status=503)
 OVERLOADED = ApiError("OVERLOAD_LIMIT", "REST API is blocked due to overload.", status=503)
 REDIRECT_PAGE = b"<html><head><title>302 Found</title></head><body><center><h1>302 Found</h1></center></body></html>"
-
-
-@dataclass(slots=True)
-class HttpRequest:
-    """A request as it came. `headers` are lower-cased, `listener` is the address it came to."""
-
-    verb: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-    source: str
-    listener: str = ""
-
-
-@dataclass(slots=True)
-class Decoded:
-    """What is asked: where, what and with which parameters."""
-
-    method: str
-    params: dict[str, Any]
-    commands: list[batch.Command] = field(default_factory=list)
-    user_id: int | None = None
-    secret: str = ""
-    token: str = ""
-    v3: bool = False
-
-    def method_names(self) -> list[str]:
-        """The outer method and those of the commands."""
-        return [self.method, *(command.method for command in self.commands)]
 
 
 @dataclass(slots=True)
@@ -111,7 +82,7 @@ class Engine:
             reply, late = self._handle(request, record, began)
         except Exception:  # noqa: BLE001 - a broken kernel must be seen in the figures, not as a cut connection
             self.calls.internal_error(traceback.format_exc())
-            reply = broken_reply("error_500")
+            reply = error_reply(INTERNAL_ERROR)
         record.status = 0 if reply.drop or reply.silent_s else reply.status
         if late is None:
             self.calls.close(record, self.clock.time())
@@ -182,11 +153,7 @@ class Engine:
         if "redirect" in kinds:
             record.status = 302
             return self._redirect(request, str(kinds["redirect"].params.get("location") or self.other_address))
-        for kind, status in (("html_502", 502), ("html_503", 503), ("error_500", 500)):
-            if kind in kinds and not kinds[kind].params.get("executed"):
-                record.status = status
-                return broken_reply(kind)
-        return None
+        return broken_reply(kinds, executed=False)
 
     def _after(self, reply: Reply, kinds: Mapping[str, Fault]) -> Reply:
         """Faults that hide the answer of an executed request."""
@@ -194,9 +161,9 @@ class Engine:
             return Reply(drop=True)
         if "hang_after" in kinds:
             return Reply(silent_s=self._hang_s(kinds["hang_after"]))
-        for kind in ("html_502", "html_503", "error_500"):
-            if kind in kinds:
-                return broken_reply(kind)
+        broken = broken_reply(kinds, executed=True)
+        if broken is not None:
+            return broken
         if "truncate" in kinds:
             if kinds["truncate"].params.get("short_read"):
                 reply.short_read = True
@@ -346,112 +313,3 @@ class Engine:
     def _proper_name(self, name: str) -> str:
         method = self.methods.get(name.lower())
         return method.name if method is not None else name
-
-
-class Planted:
-    """Faults of single commands inside one request: each kind hits all matching commands or the first one."""
-
-    def __init__(self, kinds: Mapping[str, Fault]) -> None:
-        self._errors = [kinds[kind] for kind in ("nested_429", "nested_error") if kind in kinds]
-        self._distortions = {kind: kinds[kind] for kind in ("wrong_length", "shuffle_items") if kind in kinds}
-        self._hit: set[int] = set()
-
-    def refusal(self, method: str) -> ApiError | None:
-        """The planted sub-error of a command, if it is meant."""
-        for fault in self._errors:
-            if fault.wants(method) and self._takes(fault):
-                return planted_error(fault)
-        return None
-
-    def distort(self, method: str, outcome: Outcome) -> None:
-        """Change the items[] of an import that was executed."""
-        for kind, fault in self._distortions.items():
-            if outcome.answer is not None and fault.wants(method) and has_items(outcome) and self._takes(fault):
-                distort(method, outcome, {kind: fault})
-
-    def _takes(self, fault: Fault) -> bool:
-        if fault.params.get("which", "all") == "one" and fault.id in self._hit:
-            return False
-        self._hit.add(fault.id)
-        return True
-
-
-def planted_error(fault: Fault) -> ApiError:
-    """The error that a nested_429 or nested_error fault plants."""
-    if fault.kind == "nested_429":
-        return ApiError("OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit.", status=429)
-    return ApiError(
-        fault.params.get("code", ""),
-        str(fault.params.get("text", "Planted error")),
-        status=int(fault.params.get("status", 400)),
-    )
-
-
-def slept_s(kinds: Mapping[str, Fault]) -> float:
-    """Wall-clock seconds that a slow fault makes the request wait before it is worked on."""
-    return float(kinds["slow"].params.get("after_s", 1.0)) if "slow" in kinds else 0.0
-
-
-def has_items(outcome: Outcome) -> bool:
-    """True for an answer whose result carries a non-empty `items` list."""
-    result = outcome.answer.result if outcome.answer is not None else None
-    return isinstance(result, dict) and isinstance(result.get("items"), list) and bool(result["items"])
-
-
-def distort(method: str, outcome: Outcome, kinds: Mapping[str, Fault]) -> None:
-    """Shorten or shuffle items[]; the rows themselves were imported as asked."""
-    if outcome.answer is None or not has_items(outcome):
-        return
-    items = list(outcome.answer.result["items"])
-    if "wrong_length" in kinds and kinds["wrong_length"].wants(method):
-        items.pop()
-    elif "shuffle_items" in kinds and kinds["shuffle_items"].wants(method):
-        random.Random(kinds["shuffle_items"].seed).shuffle(items)
-    else:
-        return
-    outcome.answer.result = {**outcome.answer.result, "items": items}
-
-
-def broken_reply(kind: str) -> Reply:
-    """An answer of a web server or a portal in trouble."""
-    if kind == "html_502":
-        return html_reply(502, "Bad Gateway")
-    if kind == "html_503":
-        return html_reply(503, "Service Temporarily Unavailable")
-    return error_reply(ApiError("INTERNAL_SERVER_ERROR", "Internal server error", status=500))
-
-
-def decode(request: HttpRequest, max_vars: int, record: CallRecord) -> Decoded | None:
-    """Path, query and body as one call; None for a path that is no REST address."""
-    parts = [part for part in request.path.split("/") if part]
-    if not parts or parts[0] != "rest":
-        return None
-    parts = parts[1:]
-    v3 = bool(parts) and parts[0] == "api"
-    if v3:
-        parts = parts[1:]
-    query, dropped = wire.parse_query(request.query, max_vars)
-    body, dropped_too = wire.decode_body(request.headers.get("content-type", ""), request.body, max_vars)
-    record.dropped_vars += dropped + dropped_too
-    params = wire.merge(query, body)
-    token = str(params.pop("auth", "") or bearer(request.headers))
-    if len(parts) == 3 and parts[0].isdecimal():
-        decoded = Decoded(method_name(parts[2]), params, user_id=int(parts[0]), secret=parts[1], v3=v3)
-    elif len(parts) == 1:
-        decoded = Decoded(method_name(parts[0]), params, token=token, v3=v3)
-    else:
-        return None
-    if decoded.method.lower() == "batch":
-        decoded.commands = batch.commands_of(params.get("cmd"))
-    return decoded
-
-
-def method_name(last: str) -> str:
-    """The method without its `.json` suffix (settings/how-to-call-rest-api/general-principles.md)."""
-    return last.removesuffix(".json")
-
-
-def bearer(headers: Mapping[str, str]) -> str:
-    """The token of an `Authorization: Bearer` header, seen in samples of api-reference/tasks/flow."""
-    kind, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""

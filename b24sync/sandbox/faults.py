@@ -25,6 +25,7 @@ KINDS = {
     "late": "connection closed at once, executed after params.after_s seconds",
     "html_502": "502 with an HTML body; params: executed",
     "html_503": "503 with an HTML body; params: executed",
+    "error": "any other error as JSON, e.g. expired_token; params: status, code, text, executed",
     "error_500": "500 INTERNAL_SERVER_ERROR; params: executed",
     "nested_429": "nested commands of the method answer OPERATION_TIME_LIMIT, not executed; params: which = all | one",
     "nested_error": "like nested_429 with params: code, text, which",

@@ -120,7 +120,7 @@ class OperatingBudgets:
                 if bucket.minute == minute:
                     bucket.seconds += seconds
                     return
-            live.append(MinuteBucket(minute, self.reset_time(started), seconds))
+            self._buckets[key] = [*live, MinuteBucket(minute, self.reset_time(started), seconds)]
 
     def reset_time(self, started: float) -> float:
         """When a bucket opened at `started` leaves: whole seconds on a real portal, fractional when scaled."""
@@ -148,7 +148,9 @@ class OperatingBudgets:
             self._buckets.clear()
 
     def _live(self, key: tuple[str, str], now: float) -> list[MinuteBucket]:
-        buckets = self._buckets.get(key, [])
-        if not buckets or any(bucket.expires_at <= now for bucket in buckets):
+        buckets = self._buckets.get(key)
+        if buckets is None:
+            return []
+        if any(bucket.expires_at <= now for bucket in buckets):
             buckets = self._buckets[key] = [bucket for bucket in buckets if bucket.expires_at > now]
         return buckets

@@ -19,9 +19,10 @@ from .calls import CallLedger, CallRecord
 from .clock import SandboxClock
 from .control import Control
 from .costs import Costs
-from .engine import Engine, HttpRequest
+from .engine import Engine
 from .events import Deliveries
 from .faults import FaultBook
+from .inbound import HttpRequest
 from .limits import PLANS, Plan
 from .registry import METHODS, ApiError, Method
 from .server import Listener

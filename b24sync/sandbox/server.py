@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from .answers import Reply, html_reply
-from .engine import HttpRequest
+from .inbound import HttpRequest
 
 if TYPE_CHECKING:
     from .sandbox import Sandbox

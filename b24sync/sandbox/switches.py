@@ -38,6 +38,11 @@ class Switches:
     method_not_found_status: int = switch(
         404, "conflict: _includes/system-errors.md 404, official JS SDK docs 400", "status of ERROR_METHOD_NOT_FOUND"
     )
+    wrong_client_status: int = switch(
+        200,
+        "conflict: measured by the official Python SDK 200, a test of the official PHP SDK 400",
+        "status of the OAuth server's wrong_client",
+    )
     request_cap_status: int = switch(
         504, "silent: settings/performance/limits.md names no status", "HTML status when a request passes the cap"
     )

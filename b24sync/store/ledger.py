@@ -113,6 +113,24 @@ class Ledger:
                 claimed.update(row.key for row in result)
         return claimed
 
+    def stamp(self, key: str) -> None:
+        """The claimed `key` leaves now: after a wait at the gate the moment of the claim is too early."""
+        with self._store.write() as connection:
+            connection.execute(
+                update(writes)
+                .where(self._mine, writes.c.key == key, writes.c.state == SENT, writes.c.owner == self.owner)
+                .values(sent_at=self._clock.wall_s())
+            )
+
+    def gone(self, key: str) -> None:
+        """done -> planned: somebody removed it in the portal, and it is wanted again."""
+        with self._store.write() as connection:
+            connection.execute(
+                update(writes)
+                .where(self._mine, writes.c.key == key, writes.c.state == DONE)
+                .values(state=PLANNED, portal_id=None)
+            )
+
     def settle(self, settled: Sequence[Settled], *, connection: Connection | None = None) -> None:
         """Store outcomes of rows that this process has `sent` (or looks up as unknown), in one transaction."""
         if not settled:

@@ -33,13 +33,15 @@ class NamedLock:
             row = connection.execute(
                 select(locks).where(locks.c.portal == self._portal, locks.c.name == self._name)
             ).one_or_none()
-            if row is not None and row.owner != self._owner:
-                if not is_gone(row.owner, lease_until=row.lease_until, now=now, clock=self._clock):
-                    return False
+            if row is not None and self._is_of_another(row.owner, row.lease_until, now):
+                return False
             values = {"owner": self._owner, "lease_until": now + LEASE_S}
             statement = self._store.insert(locks).values(portal=self._portal, name=self._name, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=["portal", "name"], set_=values))
             return True
+
+    def _is_of_another(self, owner: str, lease_until: float, now: float) -> bool:
+        return owner != self._owner and not is_gone(owner, lease_until=lease_until, now=now, clock=self._clock)
 
     def keep(self) -> None:
         with self._store.quick_write() as connection:

@@ -67,7 +67,7 @@ run_rows = Table(
     Column("draft", Text),
     Column("created_at", Float),
 )
-"""Every row of the file and its fate. state: pending (its fate is in `writes`), skipped, refused; draft until applied."""
+"""Every row of the file and its fate. state: pending (fate is in `writes`), skipped, refused; draft until applied."""
 Index("run_rows_in_order", run_rows.c.run_id, run_rows.c.state, run_rows.c.created_at, run_rows.c.line)
 
 writes = Table(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +79,18 @@ class PortalClient:
         *,
         write: bool = False,
         priority: Priority = "interactive",
+        before_send: Callable[[], None] = lambda: None,
     ) -> Done:
         """One call. Cost: one request, more while the portal says "slow down".
+
+        `before_send` runs after every wait at the gate, right before the request leaves.
 
         Raises PortalRefused, PortalUnreachable, PortalBlocked; OutcomeUnknown for a write without an answer.
         """
         use = {method: self._predict([Command(method, params)])[method]}
-        reply = self._deliver(method, json_body(params), use, priority, repeat_unknown=not write)
+        reply = self._deliver(
+            method, json_body(params), use, priority, repeat_unknown=not write, before_send=before_send
+        )
         timing = reply.timing
         self.gate.observe(
             [MethodUse(method, 1.0, timing.duration_s, timing.operating_s, timing.reset_in_s, use[method])]
@@ -187,6 +192,7 @@ class PortalClient:
         priority: Priority,
         *,
         repeat_unknown: bool,
+        before_send: Callable[[], None] = lambda: None,
     ) -> _Reply:
         def again(reply: _Reply) -> bool:
             if reply.verdict is None:
@@ -197,6 +203,7 @@ class PortalClient:
 
         def attempt() -> _Reply:
             self.gate.reserve(predicted, priority)
+            before_send()
             reply = self._react(method, self._post(method, body))
             if again(reply):
                 self.gate.observe([_ended(name, seconds) for name, seconds in predicted.items()])

@@ -28,11 +28,12 @@ def test_more_than_a_burst_is_answered_with_503_and_not_executed() -> None:
 
 
 def test_a_method_that_used_its_budget_up_is_answered_with_429() -> None:
-    # 480 s in 600 s at scale 600 are 0.8 s in 1 s; each call costs 60 s, so the tenth is one too many
-    with running_sandbox(scale=600, request_cap_s=6000, costs={"crm.deal.add": 60}) as sandbox:
+    # at scale 60 the limit is 0.2 s in 10 s and a call counts 0.1 s: the third crosses the line, the fourth is too much
+    costs = {"crm.deal.add": 6}
+    with running_sandbox(scale=60, operating_limit_s=12, request_cap_s=6000, costs=costs) as sandbox:
         answers = hammer(sandbox, "crm.deal.add", {"fields": {"TITLE": "naive"}}, 12)
-        assert answers[:9] == [(200, "")] * 9
-        assert (429, "OPERATION_TIME_LIMIT") in answers[9:]
+        assert answers[:3] == [(200, "")] * 3
+        assert (429, "OPERATION_TIME_LIMIT") in answers[3:]
         assert hammer(sandbox, "crm.deal.list", {}, 1) == [(200, "")]
         figures = sandbox.figures()
         assert figures["refused_429"] == answers.count((429, "OPERATION_TIME_LIMIT"))

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_portal import tiny, tiny_sandbox
 
 from b24sync.sandbox import batch
 from b24sync.sandbox.auth import DEFAULT_SECRET
-from b24sync.sandbox.engine import HttpRequest
+from b24sync.sandbox.inbound import HttpRequest
 from b24sync.sandbox.limits import PLANS
 from b24sync.sandbox.sandbox import Sandbox
 from b24sync.sandbox.switches import Switches
@@ -158,6 +160,29 @@ def test_commands_may_be_objects_as_the_vendors_sdk_writes_them() -> None:
     assert [(row.name, row.method) for row in commands] == [("a", "echo"), ("b", "echo")]
     params, _ = batch.parameters(commands[0], {}, 1000, inside_text=True)
     assert params == {"x": [1]}
+
+
+words = st.text(alphabet="abcxyz019_", min_size=1, max_size=6)
+values = st.recursive(
+    st.integers() | st.text(alphabet="abc$[]", max_size=6),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(words, below, max_size=3),
+    max_leaves=12,
+)
+
+
+def paths(node: Any, path: str = "") -> list[tuple[str, Any]]:
+    """Every reachable value with its path in brackets."""
+    found = [(path, node)]
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in pairs:
+        found += paths(value, f"{path}[{key}]")
+    return found
+
+
+@given(st.dictionaries(words, values, min_size=1, max_size=3))
+def test_every_value_of_earlier_results_can_be_referred_to(results: dict[str, Any]) -> None:
+    for path, value in paths(results)[1:]:
+        assert batch.resolve({"a": [f"$result{path}"]}, results, inside_text=True) == {"a": [value]}
 
 
 def shape(node: Any) -> Any:

@@ -15,7 +15,7 @@ from b24sync.sandbox.faults import KINDS, FaultBook
 from b24sync.sandbox.limits import Plan
 from b24sync.sandbox.sandbox import Sandbox
 
-PLAN = Plan("custom", rate_per_s=1000, burst=1000, operating_limit_s=100, request_cap_s=0.5)
+PLAN = Plan("custom", rate_per_s=1000, burst=1000, operating_limit_s=100, request_cap_s=1)
 
 
 @pytest.fixture
@@ -62,6 +62,14 @@ def test_a_refusal_is_answered_as_json_and_not_executed(sandbox: Sandbox, kind: 
     assert post(sandbox, "note.add", {"TEXT": "b"}).status_code == 200
 
 
+@pytest.mark.parametrize("executed", [False, True])
+def test_any_other_error_can_be_answered(sandbox: Sandbox, executed: bool) -> None:
+    arm(sandbox, "error", params={"status": 402, "code": "PAYMENT_REQUIRED", "text": "", "executed": executed})
+    answer = post(sandbox, "note.add", {"TEXT": "a"})
+    assert (answer.status_code, answer.json()["error"]) == (402, "PAYMENT_REQUIRED")
+    assert texts(sandbox) == (["a"] if executed else [])
+
+
 def test_cut_before_closes_the_connection_and_executes_nothing(sandbox: Sandbox) -> None:
     arm(sandbox, "cut_before")
     with pytest.raises(requests.ConnectionError):
@@ -96,7 +104,7 @@ def test_cut_middle_commits_the_first_half_of_an_import(sandbox: Sandbox) -> Non
 def test_hang_after_commits_and_stays_silent(sandbox: Sandbox) -> None:
     arm(sandbox, "hang_after")
     with pytest.raises(requests.ReadTimeout):
-        post(sandbox, "note.add", {"TEXT": "a"}, timeout_s=0.3)
+        post(sandbox, "note.add", {"TEXT": "a"}, timeout_s=1)
     assert texts(sandbox) == ["a"]
 
 
@@ -115,7 +123,7 @@ def test_slow_answers_late_but_well(sandbox: Sandbox) -> None:
 
 
 def test_slower_than_the_cap_is_aborted_before_it_is_executed(sandbox: Sandbox) -> None:
-    arm(sandbox, "slow", params={"after_s": 0.6})
+    arm(sandbox, "slow", params={"after_s": 1.1})
     answer = post(sandbox, "note.add", {"TEXT": "a"})
     assert answer.status_code == 504
     assert texts(sandbox) == []

@@ -14,6 +14,7 @@ from tiny_portal import tiny, tiny_sandbox
 
 from b24sync.sandbox.auth import DEFAULT_SECRET
 from b24sync.sandbox.limits import PLANS, Plan
+from b24sync.sandbox.registry import Answer, Call, Method
 from b24sync.sandbox.sandbox import Sandbox
 from b24sync.sandbox.switches import Switches
 
@@ -137,7 +138,9 @@ def test_fifty_connections_are_served_at_once(sandbox: Sandbox) -> None:
     for thread in threads:
         thread.join()
     assert results == [200] * 200
-    assert control(sandbox, "GET", "figures")["requests"] == 200
+    figures = control(sandbox, "GET", "figures")
+    assert (figures["requests"], figures["requests_by_method"]) == (200, {"echo": 200})
+    assert 1 <= figures["peak_in_flight"] <= 50
 
 
 # -- envelope ----------------------------------------------------------------------------------------
@@ -188,6 +191,12 @@ def test_next_and_total_stand_beside_the_result(sandbox: Sandbox, http: requests
 def test_strangers_are_refused(sandbox: Sandbox, http: requests.Session, path: str, status: int, code: str) -> None:
     answer = http.post(f"{sandbox.base}/rest/{path}")
     assert (answer.status_code, answer.json()["error"]) == (status, code)
+
+
+def test_the_status_of_an_unknown_client_is_a_switch(sandbox: Sandbox, http: requests.Session) -> None:
+    sandbox.switches.set("wrong_client_status", 400)
+    answer = http.get(f"{sandbox.base}/oauth/token/", params={"client_id": "unknown"})
+    assert (answer.status_code, answer.json()) == (400, {"error": "wrong_client"})
 
 
 def test_statuses_in_conflict_are_switches(http: requests.Session) -> None:
@@ -308,6 +317,37 @@ def test_costs_are_really_waited_for_per_row_and_stand_in_operating(http: reques
         }  # fmt: skip
 
 
+def test_costs_of_parallel_requests_are_waited_for_side_by_side() -> None:
+    with tiny_sandbox(plan=PLANS["off"], costs={"note.add": 0.5}) as sandbox:
+        url = sandbox.webhook_url + "note.add"
+        threads = [
+            threading.Thread(target=requests.post, args=(url,), kwargs={"json": {"TEXT": "a"}, "timeout": 10})
+            for _ in range(6)
+        ]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert 0.5 <= time.monotonic() - began < 2.0
+        assert len(tiny(sandbox).notes) == 6
+
+
+def test_the_sandboxs_own_computing_is_a_part_of_the_cost_not_an_addition(http: requests.Session) -> None:
+    def slow_note(call: Call) -> Answer:
+        time.sleep(0.2)
+        return Answer(True)
+
+    methods = {"note.slow": Method("note.slow", slow_note, None, False, True, False)}
+    with tiny_sandbox(plan=PLANS["off"], costs={"note.slow": 0.3}) as sandbox:
+        sandbox.engine.methods = sandbox.engine.executor.methods = methods
+        began = time.monotonic()
+        cmd = {"a": "note.slow", "b": "note.slow", "c": "note.slow"}
+        answer = http.post(sandbox.webhook_url + "batch", json={"cmd": cmd}).json()
+        assert 0.9 <= time.monotonic() - began < 1.4, "0.9 s of costs and the last command's own 0.2 s"
+        assert answer["result"]["result_time"]["c"]["operating"] == pytest.approx(0.9)
+
+
 def test_a_scaled_portal_waits_shorter_and_counts_scaled_seconds(http: requests.Session) -> None:
     with tiny_sandbox(scale=10, costs={"note.add": 0.5}) as sandbox:
         block = http.post(sandbox.webhook_url + "note.add", json={"TEXT": "a"}).json()["time"]
@@ -317,8 +357,8 @@ def test_a_scaled_portal_waits_shorter_and_counts_scaled_seconds(http: requests.
 
 
 def test_a_request_over_the_cap_is_aborted_and_what_was_executed_stays(http: requests.Session) -> None:
-    plan = Plan("custom", request_cap_s=0.25, operating_limit_s=100)
-    with tiny_sandbox(plan=plan, costs={"note.add": 0.1}) as sandbox:
+    plan = Plan("custom", request_cap_s=1, operating_limit_s=100)
+    with tiny_sandbox(plan=plan, costs={"note.add": 0.4}) as sandbox:
         cmd = {f"c{number}": f"note.add?TEXT={number}" for number in range(5)}
         answer = http.post(sandbox.webhook_url + "batch", json={"cmd": cmd})
         assert (answer.status_code, answer.text[:6]) == (504, "<html>")
@@ -398,9 +438,9 @@ def test_unknown_methods_are_violations_of_the_spec_and_can_be_told_apart(
 
 
 def test_a_client_that_leaves_is_noticed(sandbox: Sandbox, http: requests.Session) -> None:
-    sandbox.costs.set({"note.add": 0.3})
+    sandbox.costs.set({"note.add": 1.0})
     with pytest.raises(requests.ReadTimeout):
-        http.post(sandbox.webhook_url + "note.add", json={"TEXT": "a"}, timeout=0.1)
+        http.post(sandbox.webhook_url + "note.add", json={"TEXT": "a"}, timeout=0.4)
     assert tiny(sandbox).notes == [], "the write happens after its cost, so an early look-up finds nothing"
     assert control(sandbox, "GET", "idle?timeout_s=5") == {"idle": True}
     assert len(tiny(sandbox).notes) == 1

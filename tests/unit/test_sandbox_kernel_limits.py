@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from b24sync.sandbox.costs import Costs, parse_cost
 from b24sync.sandbox.limits import PLANS, LeakyBuckets, OperatingBudgets, Plan
@@ -155,3 +159,37 @@ def test_a_negative_cost_is_refused() -> None:
 def test_a_custom_plan_keeps_its_numbers() -> None:
     plan = Plan("custom", rate_per_s=10, burst=5, operating_limit_s=2, request_cap_s=3)
     assert admitted(LeakyBuckets(plan), 10, T0) == 5
+
+
+gaps = st.lists(st.floats(0, 30), min_size=1, max_size=120)
+
+
+@given(gaps)
+def test_no_stretch_of_time_admits_more_than_its_burst_and_its_drain(waits: list[float]) -> None:
+    buckets = LeakyBuckets(Plan("custom", rate_per_s=2, burst=5))
+    now, times = T0, []
+    for wait in waits:
+        now += wait
+        if buckets.admit("10.0.0.1", now):
+            times.append(now)
+    for first in range(len(times)):
+        for last in range(first, len(times)):
+            assert last - first + 1 <= 5 + 2 * (times[last] - times[first]) + 1e-3
+
+
+@given(st.lists(st.tuples(st.floats(0, 200), st.floats(0, 50)), max_size=40), st.floats(0, 1000))
+def test_used_seconds_are_those_of_the_minutes_that_have_not_left(
+    calls: list[tuple[float, float]], later: float
+) -> None:
+    budgets = OperatingBudgets(PLANS["standard"])
+    minutes: dict[int, list[tuple[float, float]]] = {}
+    now = T0
+    for wait, seconds in calls:
+        now += wait
+        budgets.count(METHOD, HOOK, now, seconds, now)
+        minutes.setdefault(math.floor(now / 60), []).append((now, seconds))
+    now += later
+    live = [rows for rows in minutes.values() if math.floor(rows[0][0]) + 600 > now]
+    assert budgets.used(METHOD, HOOK, now) == pytest.approx(sum(seconds for rows in live for _, seconds in rows))
+    if live:
+        assert budgets.standing(METHOD, HOOK, now, now)[1] == min(math.floor(rows[0][0]) for rows in live) + 600

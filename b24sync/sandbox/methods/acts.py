@@ -125,7 +125,10 @@ def workflow_start(portal: Portal, params: Params) -> dict[str, Any]:
     template = next((one for one in portal.workflows.templates.values() if named in (str(one.id), one.name)), None)
     if template is None:
         raise ValueError(f"no template {named!r}")
-    instance = automation.start(portal, template, entity, item, int(params.get("user") or 1), auto=True)
+    try:
+        instance = automation.start(portal, template, entity, item, int(params.get("user") or 1), auto=True)
+    except automation.TooManyWaiting as error:
+        raise ValueError(f"too many waiting workflows on {error}") from error
     return workflow_row(portal, instance)
 
 

@@ -27,7 +27,7 @@ def row(call: Call, currency: dict[str, Any]) -> dict[str, Any]:
 
 @rest_method("crm.currency.list", scope="crm")
 def list_currencies(call: Call) -> Answer:
-    needs_classic_right(call, "read")
+    needs_classic_right(call, "settings")
     rows = sorted(call.portal.currencies.values(), key=lambda one: int(one.get("SORT", 100)))
     return Answer([row(call, one) for one in rows], total=0)
 

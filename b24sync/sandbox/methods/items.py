@@ -104,6 +104,8 @@ def update(call: Call) -> Answer:
         values = intake.item_fields(
             call.portal, entity, fields, original=original_names(call), user_id=call.user_id, held=item
         )
+        if values.get("stageId") not in (None, item.get("stageId")) and not caller(call).may("stage"):
+            raise ApiError("-", "Недостаточно прав на смену стадии")
         saving.change(call.portal, entity, item, values, saving.By(call.user_id))
     except FieldFault as fault:
         raise item_error(fault) from fault
@@ -144,7 +146,6 @@ def fields(call: Call) -> Answer:
 def list_items(call: Call) -> Answer:
     needs_intranet(call)
     entity = entity_of(call)
-    needs_right(call, "read")
     portal = call.portal
     schema = portal.schemas[entity.id]
     store = portal.items[entity.id]
@@ -167,7 +168,9 @@ def list_items(call: Call) -> Answer:
 def only_readable(call: Call, plan: Plan) -> None:
     """Rows that the caller may not read are simply absent (crm-item-list.md)."""
     user = caller(call)
-    if user.reads_only_own:
+    if not user.may("read"):
+        plan.tests.append(lambda item: False)
+    elif user.reads_only_own:
         plan.tests.append(lambda item: item.get("assignedById") == user.id)
 
 

@@ -92,21 +92,15 @@ def number_key(raw: Any) -> int | None:
 
 
 def columns(portal: Portal) -> dict[str, Column]:
-    templates = portal.workflows.templates
-
     def moment(raw: Any) -> int | None:
         return None if raw in (None, "") else parse_moment(raw, portal.zone)
-
-    def entity_of(instance: Instance) -> str:
-        template = templates.get(instance.template_id)
-        return template.entity if template else ""
 
     found = [
         Column("ID", lambda one: one.id, text_key),
         Column("MODIFIED", lambda one: one.modified, moment),
         Column("OWNED_UNTIL", lambda one: None, moment),
         Column("MODULE_ID", lambda one: "crm", text_key),
-        Column("ENTITY", entity_of, text_key),
+        Column("ENTITY", lambda one: one.entity, text_key),
         Column("DOCUMENT_ID", lambda one: one.document_id, text_key),
         Column("STARTED", lambda one: one.started, moment),
         Column("STARTED_BY", lambda one: one.started_by, number_key),
@@ -116,23 +110,25 @@ def columns(portal: Portal) -> dict[str, Column]:
 
 
 def candidates(portal: Portal, plan: Plan) -> list[Instance]:
-    """Waiting instances; an equality on DOCUMENT_ID spares the scan."""
+    """Waiting instances; an equality on DOCUMENT_ID or ID spares the scan."""
     wanted = dict(plan.equals)
     if "DOCUMENT_ID" in wanted:
         documents = sorted(value for value in wanted["DOCUMENT_ID"] if value)
         return [one for document in documents for one in portal.workflows.waiting_of(document)]
+    if "ID" in wanted:
+        found = (portal.workflows.instances.get(str(value)) for value in wanted["ID"])
+        return [one for one in found if one is not None and one.finished is None]
     return list(portal.workflows.waiting())
 
 
 def row(portal: Portal, instance: Instance) -> dict[str, Any]:
     """All texts; times in ISO with the server's offset, whole seconds."""
-    template = portal.workflows.templates.get(instance.template_id)
     return {
         "ID": instance.id,
         "MODIFIED": iso_moment(instance.modified, portal.zone),
         "OWNED_UNTIL": None,
         "MODULE_ID": "crm",
-        "ENTITY": template.entity if template else "",
+        "ENTITY": instance.entity,
         "DOCUMENT_ID": instance.document_id,
         "STARTED": iso_moment(instance.started, portal.zone),
         "STARTED_BY": str(instance.started_by),

@@ -74,7 +74,7 @@ def text_key(raw: Any, fold: Fold) -> str | None:
 
 
 def integer_key(raw: Any) -> int | None:
-    return None if raw in (None, "", False) else int(str(raw))
+    return None if raw is None or raw is False or raw == "" else int(str(raw))
 
 
 def link_key(raw: Any) -> int | None:

@@ -30,17 +30,19 @@ class Entry:
 
 
 class History:
-    """Rows of one entity type in the order of their ids."""
+    """Rows of one entity type in the order of their ids; ids of forgotten rows stay in `_ids` as gaps."""
 
     def __init__(self) -> None:
-        self._rows: list[Entry] = []
+        self._rows: dict[int, Entry] = {}
+        self._ids: list[int] = []
         self._by_owner: dict[int, list[Entry]] = {}
         self._last_id = 0
 
     def add(self, kind: int, owner_id: int, at: int, category_id: int, group: str, stage_id: str) -> Entry:
         self._last_id += 1
         entry = Entry(self._last_id, kind, owner_id, at, category_id, group, stage_id)
-        self._rows.append(entry)
+        self._rows[entry.id] = entry
+        self._ids.append(entry.id)
         self._by_owner.setdefault(owner_id, []).append(entry)
         return entry
 
@@ -50,15 +52,15 @@ class History:
 
     def forget(self, owner_id: int) -> None:
         """Remove the rows of a deleted item (api-reference/crm/deals/crm-deal-delete.md)."""
-        if self._by_owner.pop(owner_id, None):
-            self._rows = [entry for entry in self._rows if entry.owner_id != owner_id]
+        for entry in self._by_owner.pop(owner_id, ()):
+            del self._rows[entry.id]
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def rows(self) -> Iterable[Entry]:
         """All rows by id."""
-        return iter(self._rows)
+        return iter(self._rows.values())
 
     def select(self, plan: Plan, order: Order, start: int) -> Page:
         """A page; a walk by id with `>ID` and start -1 starts where it left off."""
@@ -70,9 +72,10 @@ class History:
             found = [entry for owner in owners for entry in self._by_owner.get(owner, ())]
             return sorted(found, key=lambda entry: entry.id)
         if plan.above is None:
-            return self._rows
-        low = bisect_right(self._rows, plan.above, key=lambda entry: entry.id)
-        return (self._rows[index] for index in range(low, len(self._rows)))
+            return self._rows.values()
+        low = bisect_right(self._ids, plan.above)
+        ids = (self._ids[index] for index in range(low, len(self._ids)))
+        return (self._rows[entry_id] for entry_id in ids if entry_id in self._rows)
 
 
 def ascending_by_id(order: Order) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, tzinfo
+from functools import lru_cache
 
 PORTAL_FORMAT = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})(?:[ T](\d{2}):(\d{2})(?::(\d{2}))?)?$")
+CACHED = 8192
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -44,11 +46,13 @@ def parse_day(raw: object) -> str:
     return date.fromisoformat(text[:10]).isoformat()
 
 
+@lru_cache(maxsize=CACHED)
 def iso_moment(seconds: int | float, zone: tzinfo) -> str:
     """`2024-08-30T14:29:00+03:00`."""
     return datetime.fromtimestamp(int(seconds), zone).isoformat()
 
 
+@lru_cache(maxsize=CACHED)
 def iso_day(day: str, zone: tzinfo) -> str:
     """A date as classic and item methods return it: midnight UTC in the server's zone, `2024-08-30T03:00:00+03:00`.
 

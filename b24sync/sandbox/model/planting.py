@@ -131,11 +131,14 @@ def _given_stages(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def plant_template(portal: Portal, row: dict[str, Any]) -> Template:
-    """Add a template of a seed or an act; its entity follows from DOCUMENT_TYPE."""
+    """Add a template of a seed or an act; its entity follows from DOCUMENT_TYPE; a seed replaces a default of its name."""
     document_type = str(row.get("DOCUMENT_TYPE", "DEAL"))
     entity = next((one for one in portal.types.values() if one.document_type == document_type), None)
     if entity is None:
         raise ValueError(f"template {row.get('NAME')!r}: no document type {document_type!r}")
+    default = portal.workflows.named(str(row["NAME"]))
+    if portal.planting and default is not None and default.document_type == document_type:
+        del portal.workflows.templates[default.id]
     return portal.workflows.add_template(
         str(row["NAME"]),
         document_type=document_type,

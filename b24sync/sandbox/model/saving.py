@@ -84,7 +84,7 @@ def _defaults(portal: Portal, entity: EntityType, item: Item, by: By, now: int) 
         today = portal.day(now)
         item.setdefault("begindate", today.isoformat())
         item.setdefault("closedate", (today + timedelta(days=CLOSE_AFTER_DAYS)).isoformat())
-    for field in schema.user:
+    for field in schema.with_default:
         if field.code not in item:
             default = _user_field_default(portal, field, now)
             if default is not None:
@@ -161,7 +161,7 @@ def _required(portal: Portal, entity: EntityType, item: Item, by: By) -> None:
     if by.how in (HAND, SYSTEM):
         return
     schema = portal.schemas[entity.id]
-    missing = [field for field in schema.user if field.required and item.get(field.code) in (None, "", [])]
+    missing = [field for field in schema.mandatory if item.get(field.code) in (None, "", [])]
     if not portal.switches.check_mandatory_user_fields:
         missing = []
     title = schema.by_code.get("title")
@@ -253,6 +253,8 @@ def change(portal: Portal, entity: EntityType, item: Item, values: Item, by: By)
     """Set fields of an item; False = nothing differed and nothing was saved. Raises FieldFault."""
     schema = portal.schemas[entity.id]
     wanted = dict(values)
+    if wanted.get("categoryId") and not entity.has_categories:
+        raise FieldFault("invalid", schema.by_code["categoryId"])
     stage = _next_stage(portal, entity, item, wanted, by)
     draft = {**item, **wanted}
     _bind(entity, draft, wanted)
@@ -332,7 +334,7 @@ def _check_change(portal: Portal, entity: EntityType, item: Item, changes: Item,
     if entity.id == COMPANY and "title" in changes and not after.get("title"):
         raise RequiredFault(schema.by_code["title"], [schema.by_code["title"].title])
     if "stageId" in changes and "categoryId" not in changes and portal.switches.check_mandatory_user_fields:
-        missing = [field for field in schema.user if field.required and after.get(field.code) in (None, "", [])]
+        missing = [field for field in schema.mandatory if after.get(field.code) in (None, "", [])]
         if missing:
             raise RequiredFault(missing[0], [field.title for field in missing])
 

@@ -9,6 +9,14 @@ from .fields import DISABLED, HAS_MULTIFIELDS, Field, fields_of
 from .userfields import item_name
 
 
+def has_default(item: Field) -> bool:
+    """Whether a new item may get a value of this user field by itself."""
+    default = item.settings.get("DEFAULT_VALUE")
+    if item.kind in ("date", "datetime"):
+        return isinstance(default, dict) and default.get("TYPE") in ("NOW", "FIXED")
+    return item.kind == "enumeration" or default not in (None, "")
+
+
 class Schema:
     """Fields of one entity type, by the names of each dialect."""
 
@@ -29,6 +37,8 @@ class Schema:
         self.system: tuple[Field, ...] = (*fields_of(entity), *parent_fields)
         self.user: tuple[Field, ...] = tuple(user_fields)
         self.all: tuple[Field, ...] = (*self.system, *self.user)
+        self.mandatory = tuple(item for item in self.user if item.required)
+        self.with_default = tuple(item for item in self.user if has_default(item))
         self.by_code: dict[str, Field] = {item.code: item for item in self.all}
         self.multifields = entity.id in HAS_MULTIFIELDS
         self.disabled = DISABLED.get(entity.id, ())

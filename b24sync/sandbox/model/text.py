@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 
 Fold = Callable[[str], str]
+ACCENTED = re.compile("[\u00c0-\u024f\u0300-\u036f]")
 
 
 def unicode_ci(text: str) -> str:
@@ -15,8 +17,10 @@ def unicode_ci(text: str) -> str:
     """
     if text.isascii():
         return text.lower().rstrip(" ")
-    folded = text.casefold().rstrip(" ").replace("й", "\x00")
-    marks = unicodedata.normalize("NFD", folded)
+    folded = text.casefold().rstrip(" ").replace("ё", "е")
+    if not ACCENTED.search(folded):
+        return folded
+    marks = unicodedata.normalize("NFD", folded.replace("й", "\x00"))
     return "".join(char for char in marks if not unicodedata.combining(char)).replace("\x00", "й")
 
 

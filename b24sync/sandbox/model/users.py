@@ -1,7 +1,7 @@
 """People of the portal and what each may do in the CRM.
 
-Rights are those that methods name: read, add, update, delete, import, settings; administrators pass unless a right
-is taken away by name. Docs: api-reference/user/user-get.md, api-reference/crm/universal/import/index.md.
+Rights are those that methods name: read, add, update, delete, import, stage (move), settings; administrators pass
+unless a right is taken away by name. Docs: api-reference/user/user-get.md, api-reference/crm/universal/import/index.md.
 """
 
 from __future__ import annotations
@@ -9,8 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-RIGHTS = ("read", "add", "update", "delete", "import", "settings")
-EMPLOYEE_RIGHTS = {"read": True, "add": True, "update": True, "delete": True, "import": True, "settings": False}
+RIGHTS = ("read", "add", "update", "delete", "import", "stage", "settings")
+EMPLOYEE_RIGHTS = {
+    "read": True,
+    "add": True,
+    "update": True,
+    "delete": True,
+    "import": True,
+    "stage": True,
+    "settings": False,
+}
 
 
 @dataclass(slots=True)

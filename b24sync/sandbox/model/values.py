@@ -128,7 +128,8 @@ class Values:
 
     def _double(self, field: Field, raw: Any) -> int | float:
         try:
-            number = float(raw)
+            # PHP knows no digit separators, Python does
+            number = float(raw.replace("_", "?") if isinstance(raw, str) else raw)
         except (TypeError, ValueError):
             if self.portal.switches.bad_number == "zero":
                 return 0

@@ -46,7 +46,7 @@ class Instance:
     started: int
     started_by: int
     modified: int
-    number: int
+    entity: str
     state: str = WAITING
     parameters: dict[str, Any] = field(default_factory=dict)
     stage_entry: int = 0
@@ -78,9 +78,8 @@ class Workflows:
         """A new instance with an id such as 66e81a641752f8.56521481 (hex time, then random digits)."""
         whole = int(at)
         micro = int((at - whole) * 1_000_000)
-        number = len(self.instances) + 1
         instance_id = f"{whole:08x}{micro:05x}.{secrets.randbelow(10**8):08d}"
-        created = Instance(instance_id, template.id, document_id, whole, user_id, whole, number, **more)
+        created = Instance(instance_id, template.id, document_id, whole, user_id, whole, template.entity, **more)
         self.instances[instance_id] = created
         self._by_document.setdefault(document_id, []).append(created)
         return created

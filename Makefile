@@ -1,0 +1,80 @@
+# Needs python3 >= 3.11 with pip, make and git; everything else comes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.stamp-run
+DEV_READY := $(VENV)/.stamp-dev
+FILE ?=
+MAPPING ?=
+PYTEST_ARGS ?=
+SPEC_DIR ?= ../shared/bitrix24/spec
+
+.PHONY: help setup demo test test-long bench fmt lint types layers check spec-table lock clean
+
+help:
+	@echo 'make demo                     the main job on a local portal, about two minutes after the set-up'
+	@echo 'make demo FILE=f MAPPING=m    the same with a spreadsheet of your own'
+	@echo 'make test                     all tests but the long ones, at most six minutes'
+	@echo 'make test-long                a hundred kills, every fault at three places; writes docs/reliability/'
+	@echo 'make bench                    speed and memory; writes docs/benchmarks/ and docs/benchmarks.md'
+	@echo 'make check                    what CI runs: lint types layers test'
+	@echo 'make setup fmt lint types layers spec-table lock clean'
+
+setup: $(DEV_READY)
+
+# What runs the product. `pip --python` helps where the system has pip but no ensurepip.
+$(RUN_READY): requirements/run.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "b24sync needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	       "Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@echo 'Setting up $(VENV) (once) ...'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+	  $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/run.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(DEV_READY): requirements/dev.lock $(RUN_READY)
+	@echo 'Adding what the tests need ...'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/dev.lock
+	@touch $@
+
+demo: $(RUN_READY)
+	@$(BIN)/python scripts/demo.py $(if $(FILE),--file "$(FILE)") $(if $(MAPPING),--mapping "$(MAPPING)")
+
+test: $(DEV_READY)
+	@$(BIN)/pytest -n 2 -m 'not long' $(PYTEST_ARGS)
+
+test-long: $(DEV_READY)
+	@$(BIN)/pytest -m long $(PYTEST_ARGS)
+
+bench: $(DEV_READY)
+	@$(BIN)/python -m scripts.bench
+
+fmt: $(DEV_READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: $(DEV_READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_READY)
+	$(BIN)/mypy
+
+layers: $(DEV_READY)
+	$(BIN)/lint-imports --no-logo --no-cache
+
+check: lint types layers test
+
+# The fact table that the sandbox checks calls against, from a folder of official method specs.
+spec-table: $(DEV_READY)
+	$(BIN)/python scripts/gen_spec.py "$(SPEC_DIR)" b24sync/sandbox/spec_facts.tsv
+
+lock: $(DEV_READY)
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header -c requirements/dev.lock pyproject.toml -o requirements/run.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
