@@ -67,7 +67,7 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt:
         code = _interrupted()
-    except Exception as error:  # noqa: BLE001 - the one error boundary: it tells and sets the exit code
+    except Exception as error:
         code = _say(error)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -32,6 +32,7 @@ def command() -> None:
 @command.command("run")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--mapping", "mapping_path", type=click.Path(path_type=Path), required=True, help="What columns become.")
+@click.option("--sheet", help="Which sheet of a workbook (the first, if not said).")
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
 @click.option("--strict", is_flag=True, help="Stop before the first write if any row would be refused.")
 @click.option("--yes", is_flag=True, help="Do not ask before writing.")
@@ -42,6 +43,7 @@ def run(
     ctx: click.Context,
     file: Path,
     mapping_path: Path,
+    sheet: str | None,
     dry_run: bool,
     strict: bool,
     yes: bool,
@@ -60,15 +62,15 @@ def run(
         imports = app.config.imports
         settings = Settings(imports.way, imports.history, imports.conflict, strict)
         job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, app.portal_config.zone)
-        plan = job.prepare(file)
+        plan = job.prepare(file, sheet=sheet)
         _show_plan(plan, file, mapping.entity)
         if dry_run:
             job.forget()
             _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json)
             return
         _check_plan(job, plan, strict=strict)
-        if plan.create:
-            _confirmed(job, f"Write {plan.create} {mapping.entity} rows to the portal?", yes=yes)
+        if plan.left:
+            _confirmed(job, f"Write {plan.left} {mapping.entity} rows to the portal?", yes=yes)
         code = _apply(app, job, plan)
         result = _result(job, plan)
         if workflows and mapping.entity == "deal":
@@ -80,7 +82,7 @@ def run(
 
 def _show_plan(plan: Plan, file: Path, entity: str) -> None:
     if plan.resumed:
-        say("This file was interrupted before: going on with the same run.")
+        say(f"This file was interrupted before: going on; {plan.written_before} rows are written already.")
     say(f"{file.name}: {plan.rows} rows -> {entity}: {plan.create} to create, {plan.skip} there, {plan.refuse} refused")
     for name, count in (("companies", plan.companies_to_create), ("contacts", plan.contacts_to_create)):
         if count:
@@ -108,7 +110,7 @@ def _confirmed(job: ImportJob, question: str, *, yes: bool) -> None:
 def _apply(app: App, job: ImportJob, plan: Plan) -> int:
     """Write, with a progress line; the exit code. Errors that leave a resumable run are told and counted."""
     try:
-        with progress_line(f"{job.run.entity} rows", plan.create, app.gate.limits) as advance:
+        with progress_line(f"{job.run.entity} rows", plan.left, app.gate.limits) as advance:
             result = job.apply(advance)
     except (RetryLater, PortalBlocked) as error:
         say(f"b24sync: {error}")
@@ -125,15 +127,12 @@ def _apply(app: App, job: ImportJob, plan: Plan) -> int:
 
 def _result(job: ImportJob, plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
     """The object of `import run --json` (design 10)."""
-    counts = {} if dry_run else job.counts()
-    if dry_run:
-        counts = {"skipped": plan.skip, "refused": plan.refuse, "not_sent": plan.create}
-    planned = plan.create + (counts.get("created", 0) if plan.resumed else 0)
+    counts = {"skipped": plan.skip, "refused": plan.refuse, "not_sent": plan.create} if dry_run else job.counts()
     return {
         "run": None if dry_run else job.run.id,
         "entity": job.run.entity,
         "rows": plan.rows,
-        "planned": max(planned, plan.create) if dry_run else plan.create,
+        "planned": plan.create,
         **{fate: counts.get(fate, 0) for fate in FATES},
     }
 

@@ -62,6 +62,12 @@ class Plan:
     duplicates: int = 0
     problems: list[str] = field(default_factory=list)
     resumed: bool = False
+    written_before: int = 0
+
+    @property
+    def left(self) -> int:
+        """Rows to write now: those of an interrupted run that were written are done."""
+        return self.create - self.written_before
 
 
 class ImportJob:
@@ -98,14 +104,14 @@ class ImportJob:
 
     # -- prepare ----------------------------------------------------------------------------------
 
-    def prepare(self, file: Path) -> Plan:
+    def prepare(self, file: Path, *, sheet: str | None = None) -> Plan:
         """Read the file, resolve its names, look its keys up; nothing is written to the portal.
 
         Cost: one request for the directory, one per 2,500 linked companies or contacts, one per 2,500 keys
         where the portal holds any of this originator. Raises ConfigError, SourceError, PortalRefused, RetryLater.
         """
         directory = read_directory(self._client, self._mapping.entity_type_id)
-        with open_source(file) as source:
+        with open_source(file, sheet=sheet) as source:
             extractor = Extractor(
                 self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
             )
@@ -227,9 +233,9 @@ class ImportJob:
 
     def _count(self) -> None:
         states = self._runs.row_states(self.run.id)
-        written = len(self._written_before())
-        self.plan.create = states.get(PENDING, 0) - written
-        self.plan.skip = states.get(SKIPPED, 0) + written
+        self.plan.written_before = len(self._written_before())
+        self.plan.create = states.get(PENDING, 0)
+        self.plan.skip = states.get(SKIPPED, 0)
         self.plan.refuse = states.get("refused", 0)
 
     # -- apply ------------------------------------------------------------------------------------
@@ -272,9 +278,7 @@ class ImportJob:
                 lock.keep()
             on_progress(progress)
 
-        writer = self._writer(
-            self._ledger, self._origin, self.plan.create, ordered=self._ordered, on_progress=progressed
-        )
+        writer = self._writer(self._ledger, self._origin, self.plan.left, ordered=self._ordered, on_progress=progressed)
         return writer.write(self._ready_rows())
 
     def _writer(
@@ -311,7 +315,7 @@ class ImportJob:
                 continue
             fields, links = fields_from_json(row.draft)
             lost = [link for link in links if target_of(link) in self._links.to_create]
-            lost = [link for link in lost if target_of(link) not in self._links.ids and not link.optional]
+            lost = [link for link in lost if self._links.id_of(link) is None and not link.optional]
             if lost:
                 said = f'column "{lost[0].column}": {lost[0].entity} "{lost[0].value}" could not be made'
                 self._runs.mark(self.run.id, [RunRow(row.line, row.key, "refused", code="NOT_CREATED", message=said)])

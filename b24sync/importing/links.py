@@ -57,15 +57,22 @@ class Links:
     def problem(self, link: Link) -> str | None:
         """Why the link's row cannot be written; None where it can."""
         target = target_of(link)
-        if target in self.ids or target in self.to_create or link.optional:
+        if self.id_of(link) is not None or target in self.to_create or link.optional:
             return None
         reason = self.misses.get(target, "is not in the portal")
         return f'column "{link.column}": {link.entity} "{link.value}" ({link.match}) {reason}'
 
+    def id_of(self, link: Link) -> int | None:
+        """The id that the link, or else its default, leads to; None where there is none (yet)."""
+        found = self.ids.get(target_of(link))
+        if found is None and link.fallback is not None and target_of(link) not in self.to_create:
+            found = self.ids.get(target_of(link.fallback))
+        return found
+
     def attach(self, fields: dict[str, Any], links: Sequence[Link]) -> dict[str, Any]:
         """The row's fields with the ids of its links; an optional link that is not known stays empty."""
         for link in links:
-            found = self.ids.get(target_of(link))
+            found = self.id_of(link)
             if found is None:
                 continue
             if link.multiple:
@@ -97,6 +104,8 @@ def find_links(client: PortalClient, ledger_of: LedgerOf, originator: str, links
     wanted: dict[Target, Link] = {}
     for link in links:
         wanted.setdefault(target_of(link), link)
+        if link.fallback is not None:
+            wanted.setdefault(target_of(link.fallback), link.fallback)
     found = Links()
     for entity in TYPE_IDS:
         for match in ("origin", "id", "title", "email", "phone"):

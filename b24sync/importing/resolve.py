@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from b24sync.importing.draft import Draft, Ref, RowError
@@ -47,6 +47,12 @@ class Link:
     optional: bool
     column: str
     multiple: bool
+    default: str | None = None
+
+    @property
+    def fallback(self) -> Link | None:
+        """What to point at where the value itself leads nowhere."""
+        return None if self.default is None else replace(self, value=self.default, default=None, create=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,10 @@ class Prepared:
     links: list[Link]
 
     def to_json(self) -> str:
-        links = [[k.api, k.entity, k.match, k.value, k.create, k.optional, k.column, k.multiple] for k in self.links]
+        links = [
+            [k.api, k.entity, k.match, k.value, k.create, k.optional, k.column, k.multiple, k.default]
+            for k in self.links
+        ]
         body = [self.fields, links] if links else [self.fields]
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
@@ -161,6 +170,7 @@ class Resolver:
                 self._optional if ref.missing is None else ref.missing == "empty",
                 ref.column,
                 multiple,
+                ref.default,
             )
             for ref in refs
         ]

@@ -80,39 +80,46 @@ def query(params: Params) -> str:
     items = enumerate(params) if isinstance(params, Sequence) else params.items()
     out: list[str] = []
     for key, value in items:
-        _flatten(_quote_key(str(key)), value, out)
+        _flatten(_quoted(str(key)), value, out)
     return "&".join(out)
 
 
 def count_variables(params: Any) -> int:
     """How many PHP variables `params` becomes: leaves, an empty list counting as one."""
+    kind = type(params)
+    if kind is str or kind is int or kind is float:
+        return 1
     if isinstance(params, Mapping):
-        return sum(map(count_variables, params.values())) or 1
+        return sum([count_variables(value) for value in params.values()]) or 1
     if isinstance(params, list | tuple):
-        return sum(map(count_variables, params)) or 1
+        return sum([count_variables(value) for value in params]) or 1
     return 1
 
 
 def _flatten(prefix: str, value: Any, out: list[str]) -> None:
-    if type(value) is str:
-        out.append(prefix + "=" + quote(value, safe=""))
-    elif isinstance(value, Mapping):
+    kind = type(value)
+    if kind is str:
+        out.append(f"{prefix}={_quoted(value)}")
+    elif kind is int or kind is float:
+        out.append(f"{prefix}={value}")
+    elif kind is dict or isinstance(value, Mapping):
         if not value:
-            out.append(prefix + "%5B%5D=")
+            out.append(f"{prefix}%5B%5D=")
         for key, item in value.items():
-            _flatten(prefix + "%5B" + _quote_key(str(key)) + "%5D", item, out)
+            _flatten(f"{prefix}%5B{_quoted(str(key))}%5D", item, out)
     elif isinstance(value, list | tuple):
         if not value:
-            out.append(prefix + "%5B%5D=")
+            out.append(f"{prefix}%5B%5D=")
         for index, item in enumerate(value):
             _flatten(f"{prefix}%5B{index}%5D", item, out)
     else:
-        out.append(prefix + "=" + quote(str(plain(value)), safe=""))
+        out.append(f"{prefix}={_quoted(str(plain(value)))}")
 
 
-@lru_cache(maxsize=4096)
-def _quote_key(key: str) -> str:
-    return quote(key, safe="")
+@lru_cache(maxsize=1 << 15)
+def _quoted(text: str) -> str:
+    """Percent-encoded; remembered, because rows of one file repeat their names, stages and dates."""
+    return quote(text, safe="")
 
 
 def batch_body(commands: Mapping[str, Command], *, halt: bool = False) -> bytes:
