@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -26,12 +27,12 @@ from b24sync.importing.source import open_source
 from b24sync.importing.ways import Row, WayName
 from b24sync.importing.writer import ItemWriter, WriteResult
 from b24sync.portal.directory import Directory, read_directory
-from b24sync.portal.items import DEAL, Origin, count_with_originator, find_by_origin
+from b24sync.portal.items import DEAL, KEYS_PER_REQUEST, Origin, count_with_originator, find_by_origin
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, Ledger
 from b24sync.store.locks import NamedLock
 from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, STOPPED, Run, RunRow, Runs
-from b24sync.store.stage_entries import note_entries
+from b24sync.store.stage_entries import note_created
 from b24sync.transport.client import PortalClient
 
 SPOOL_ROWS = 1000
@@ -199,17 +200,15 @@ class ImportJob:
     def _skip_known(self) -> None:
         """Keys that the ledger or the portal holds are not written again (design 5)."""
         self._ledger.bury_dead()
-        holds = count_with_originator(self._client, self._origin)
-        piece: list[RunRow] = []
-        for row in self._runs.pending(self.run.id):
-            piece.append(row)
-            if len(piece) >= 2500:
-                self._skip_known_piece(piece, portal_holds=holds != 0)
-                piece = []
-        self._skip_known_piece(piece, portal_holds=holds != 0)
+        portal_holds = count_with_originator(self._client, self._origin) != 0
+        if not portal_holds and self._ledger.empty():
+            return
+        keys = self._runs.pending_keys(self.run.id)
+        while piece := list(islice(keys, KEYS_PER_REQUEST)):
+            self._skip_known_piece(piece, portal_holds=portal_holds)
 
-    def _skip_known_piece(self, rows: Sequence[RunRow], *, portal_holds: bool) -> None:
-        keys = [row.key for row in rows if row.key is not None]
+    def _skip_known_piece(self, rows: Sequence[tuple[int, str]], *, portal_holds: bool) -> None:
+        keys = [key for _, key in rows]
         known = self._ledger.states(keys)
         if portal_holds:
             unasked = [key for key in keys if key not in known or known[key].state in ("planned", "refused")]
@@ -220,14 +219,14 @@ class ImportJob:
         refuse = self._settings.conflict == "refuse"
         skipped = [
             RunRow(
-                row.line,
-                row.key,
+                line,
+                key,
                 "refused" if refuse else SKIPPED,
                 code="EXISTS" if refuse else None,
-                message=f"already in the portal as {known[row.key].portal_id}",
+                message=f"already in the portal as {known[key].portal_id}",
             )
-            for row in rows
-            if row.key in known and known[row.key].state == DONE and known[row.key].run_id != self.run.id
+            for line, key in rows
+            if key in known and known[key].state == DONE and known[key].run_id != self.run.id
         ]
         self._runs.mark(self.run.id, skipped)
 
@@ -271,7 +270,7 @@ class ImportJob:
                 self._links.ids[target] = int(write.portal_id)
 
     def _write_rows(self, on_progress: Callable[[Progress], None], lock: NamedLock) -> WriteResult:
-        self._plan_ledger()
+        self._ledger.plan_run(self.run.id)
 
         def progressed(progress: Progress) -> None:
             if self._ordered:
@@ -300,11 +299,6 @@ class ImportJob:
             total_rows=total,
             on_progress=on_progress,
             on_created=self._note_stages if origin.entity_type_id == DEAL else lambda _: None,
-        )
-
-    def _plan_ledger(self) -> None:
-        self._ledger.plan(
-            ((row.key, None) for row in self._runs.pending(self.run.id) if row.key is not None), self.run.id
         )
 
     def _ready_rows(self) -> Iterator[Row]:
@@ -336,7 +330,7 @@ class ImportJob:
 
     def _note_stages(self, created: Sequence[tuple[Row, int]]) -> None:
         seen = [(item_id, str(row.fields["stageId"])) for row, item_id in created if row.fields.get("stageId")]
-        note_entries(self._store, self._portal, "deal", seen, source="import", at=self._clock.wall_s())
+        note_created(self._store, self._portal, "deal", seen, source="import", at=self._clock.wall_s())
 
     def forget(self) -> None:
         """Leave no trace of a plan that is not carried out."""

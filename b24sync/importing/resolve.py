@@ -18,7 +18,8 @@ from b24sync.importing.values import UserFieldType
 from b24sync.portal.directory import Directory, nearest, normal
 
 UNRESOLVED = "UNRESOLVED"
-_LINKS = ("company", "contact")
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 class Miss(Exception):
@@ -70,7 +71,7 @@ class Prepared:
             for k in self.links
         ]
         body = [self.fields, links] if links else [self.fields]
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return _encode(body)
 
 
 def fields_from_json(text: str) -> tuple[dict[str, Any], list[Link]]:

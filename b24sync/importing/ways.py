@@ -88,8 +88,8 @@ def _item_outcome(item: Any) -> Outcome:
 
 
 def _id_of(result: Any) -> Outcome:
-    item = result.get("item") if isinstance(result, Mapping) else None
-    found = item.get("id") if isinstance(item, Mapping) else None
+    item = result.get("item") if isinstance(result, dict) else None
+    found = item.get("id") if isinstance(item, dict) else None
     if isinstance(found, int | str) and str(found).isdigit():
         return Done(int(found))
     return Unknown("the portal answered without an id")

@@ -137,7 +137,8 @@ def find_by_origin(
                         priority,
                     )
                     _collect(origin, more["k"], found)
-    return {key: ids for key, ids in found.items() if key in set(wanted)}
+    asked = set(wanted)
+    return {key: ids for key, ids in found.items() if key in asked}
 
 
 def _collect(origin: Origin, rows: Iterable[Mapping[str, Any]], found: dict[str, list[int]]) -> None:

@@ -195,6 +195,11 @@ class Switches:
         "api-reference/crm/universal/import/index.md; per type is our reading",
         "createdTime may not be earlier than that of the type's newest item",
     )
+    dynamic_update_resets_category: bool = switch(
+        True,
+        "api-reference/crm/universal/crm-item-update.md (section smart process)",
+        "an update of a smart process item without categoryId moves it to the main pipeline",
+    )
     # -- methods: pipelines, processes --------------------------------------------------------
     stage_id_max_len: int = switch(
         21,

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, exc
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from b24sync.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 BUSY_TIMEOUT_S = 30
 OLDEST_SQLITE = (3, 35, 0)  # UPDATE ... RETURNING
@@ -57,6 +60,27 @@ class Store:
     def close(self) -> None:
         self._durable.dispose()
         self._quick.dispose()
+
+    def many(self, connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run one statement for many rows of plain values (texts, numbers, None), each with the same keys.
+
+        SQLAlchemy's own executemany processes every value of every row; the statement is compiled once instead
+        and the driver gets the rows: half the processor time of an import's ledger.
+        """
+        if not rows:
+            return
+        dialect = connection.dialect
+        compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=list(rows[0])))  # type: ignore[attr-defined]
+        fixed = compiled.params
+        names = compiled.positiontup
+        if names is None:
+            connection.exec_driver_sql(str(compiled), [{**fixed, **row} for row in rows])
+            return
+        own = [name in rows[0] for name in names]
+        plan = list(zip(names, own, strict=True))
+        connection.exec_driver_sql(
+            str(compiled), [tuple(row[name] if is_own else fixed[name] for name, is_own in plan) for row in rows]
+        )
 
     def insert(self, table: Table) -> Any:
         """`INSERT` of this dialect, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""

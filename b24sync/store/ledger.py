@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, literal, or_, select, update
 
 from b24sync.clock import Clock
 from b24sync.store.engine import Store
 from b24sync.store.owners import is_gone, this_owner
-from b24sync.store.tables import writes
+from b24sync.store.tables import run_rows, writes
 
 PLANNED, SENT, DONE, REFUSED, UNKNOWN = "planned", "sent", "done", "refused", "unknown"
 
@@ -80,13 +80,28 @@ class Ledger:
                     }
                     for key, detail in chunk
                 ]
-                connection.execute(self._store.insert(writes).on_conflict_do_nothing(), rows)
-                connection.execute(
-                    update(writes)
-                    .where(self._mine, writes.c.key.in_([key for key, _ in chunk]))
-                    .where(or_(writes.c.state == REFUSED, writes.c.state == PLANNED))
-                    .values(state=PLANNED, run_id=run_id, code=None, message=None)
-                )
+                connection.execute(self._planning(self._store.insert(writes)), rows)
+
+    def plan_run(self, run_id: int) -> None:
+        """Record the intention to write every pending row of a run, like `plan`, inside the database."""
+        rows = select(
+            run_rows.c.portal, literal(self._what), run_rows.c.key, run_rows.c.run_id, literal(PLANNED)
+        ).where(run_rows.c.run_id == run_id, run_rows.c.state == "pending", run_rows.c.key.is_not(None))
+        names = ["portal", "what", "key", "run_id", "state"]
+        with self._store.write() as connection:
+            connection.execute(self._planning(self._store.insert(writes).from_select(names, rows)))
+
+    def _planning(self, insert: Any) -> Any:
+        return insert.on_conflict_do_update(
+            index_elements=["portal", "what", "key"],
+            set_={"state": PLANNED, "run_id": insert.excluded.run_id, "code": None, "message": None},
+            where=writes.c.state.in_([REFUSED, PLANNED]),
+        )
+
+    def empty(self) -> bool:
+        """Whether nothing of this kind was ever recorded."""
+        with self._store.read() as connection:
+            return connection.execute(select(writes.c.id).where(self._mine).limit(1)).first() is None
 
     def states(self, keys: Sequence[str]) -> dict[str, Write]:
         """The rows of `keys` that exist."""
@@ -131,7 +146,7 @@ class Ledger:
                 .values(state=PLANNED, portal_id=None)
             )
 
-    def settle(self, settled: Sequence[Settled], *, connection: Connection | None = None) -> None:
+    def settle(self, settled: Sequence[Settled]) -> None:
         """Store outcomes of rows that this process has `sent` (or looks up as unknown), in one transaction."""
         if not settled:
             return
@@ -160,11 +175,8 @@ class Ledger:
             }
             for item in settled
         ]
-        if connection is not None:
-            connection.execute(statement, rows)
-            return
-        with self._store.write() as own:
-            own.execute(statement, rows)
+        with self._store.write() as connection:
+            self._store.many(connection, statement, rows)
 
     def adopt(self, found: Mapping[str, str], run_id: int | None) -> None:
         """Record as done what a look-up found in the portal: key -> portal id. Also for keys never planned."""

@@ -155,7 +155,8 @@ class Runs:
         if not rows:
             return
         with self._store.write() as connection:
-            connection.execute(
+            self._store.many(
+                connection,
                 run_rows.insert(),
                 [
                     {
@@ -190,7 +191,7 @@ class Runs:
             .values(state=bindparam("b_state"), code=bindparam("b_code"), message=bindparam("b_message"), draft=None)
         )
         with self._store.write() as connection:
-            connection.execute(statement, values)
+            self._store.many(connection, statement, values)
 
     def drop_drafts(self, run_id: int) -> None:
         """Forget the rows' contents once the run is over: fates stay, clients' data need not."""
@@ -229,6 +230,25 @@ class Runs:
         query = select(run_rows.c.state, func.count()).where(run_rows.c.run_id == run_id).group_by(run_rows.c.state)
         with self._store.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
+
+    def pending_keys(self, run_id: int) -> Iterator[tuple[int, str]]:
+        """(line, key) of the rows waiting to be written, by line. Flat memory."""
+        last = -1
+        while True:
+            query = (
+                select(run_rows.c.line, run_rows.c.key)
+                .where(run_rows.c.run_id == run_id, run_rows.c.state == PENDING, run_rows.c.line > last)
+                .order_by(run_rows.c.line)
+                .limit(CHUNK)
+            )
+            with self._store.read() as connection:
+                rows = connection.execute(query).all()
+            for row in rows:
+                if row.key is not None:
+                    yield row.line, row.key
+            if len(rows) < CHUNK:
+                return
+            last = rows[-1].line
 
     def fates(self, run_id: int, what: str) -> Iterator[Fate]:
         """Every row's fate by line, joined with the ledger of `what`."""

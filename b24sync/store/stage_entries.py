@@ -27,6 +27,18 @@ def note_entries(
     return numbers
 
 
+def note_created(
+    store: Store, portal: str, entity: str, seen: Sequence[tuple[int, str]], *, source: str, at: float
+) -> None:
+    """Note the first stage of items that were made a moment ago: nothing is known of them yet."""
+    if not seen:
+        return
+    first = {"portal": portal, "entity": entity, "seq": 1, "n": 1, "source": source, "seen_at": at}
+    rows = [{**first, "entity_id": item_id, "stage": stage} for item_id, stage in seen]
+    with store.write() as connection:
+        store.many(connection, store.insert(stage_entries).on_conflict_do_nothing(), rows)
+
+
 def _note_piece(
     store: Store, portal: str, entity: str, seen: Sequence[tuple[int, str]], source: str, at: float
 ) -> dict[int, int]:

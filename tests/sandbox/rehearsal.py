@@ -45,8 +45,8 @@ SEED: dict[str, Any] = {
 
 SCALE = 30.0
 """Request cap 2 s, so that an unanswered write is looked up for the last time 7 s after it was sent."""
-ROW_COST_S, START_COST_S = 0.01, 0.02
-"""Wall-clock seconds: some 60 rows fit a third of the request cap, so a file becomes several requests."""
+ROW_COST_S, START_COST_S = 0.02, 0.01
+"""Wall-clock seconds: some 33 rows fit a third of the request cap, so a short file becomes several requests."""
 
 SANDBOX_OPTIONS: dict[str, Any] = {
     "seed": SEED,

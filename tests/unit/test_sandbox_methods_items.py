@@ -317,3 +317,15 @@ def test_smart_processes_have_the_fields_that_their_switches_open(portal: Calls)
 def test_a_wrong_number_of_a_smart_process_is_refused(portal: Calls, entity_type_id: int) -> None:
     fields = {"title": "Заявка", "entityTypeId": entity_type_id}
     assert portal.refusal("crm.type.add", fields=fields)[0] == "INVALID_ARG_VALUE"
+
+
+def test_a_smart_process_item_updated_without_a_pipeline_goes_to_the_main_one(portal: Calls) -> None:
+    fields = {"title": "Заявка", "entityTypeId": 1030, "isStagesEnabled": "Y"}
+    portal.result("crm.type.add", fields=fields)
+    second = portal.result("crm.category.add", entityTypeId=1030, fields={"name": "Вторая"})["category"]["id"]
+    item = portal.add(1030, title="A", categoryId=second)
+    assert portal.update(item, 1030, title="B", categoryId=second)["categoryId"] == second
+    assert portal.update(item, 1030, title="C")["categoryId"] != second
+    portal.switches.dynamic_update_resets_category = False
+    portal.update(item, 1030, categoryId=second)
+    assert portal.update(item, 1030, title="D")["categoryId"] == second

@@ -12,6 +12,14 @@ from ..model.fields import Field
 from ..model.userfields import UserField
 from ..portal import Portal
 
+RECORDED: dict[str, dict[str, bool]] = {
+    "opened": {"isRequired": False},
+    "closed": {"isReadOnly": False},
+    "lastActivityTime": {"isReadOnly": False},
+    "lastActivityBy": {"isReadOnly": False},
+}
+"""Where recorded descriptors of the classic dialect differ from those of the item dialect."""
+
 
 def flags(field: Field, *, immutable: bool) -> dict[str, Any]:
     return {
@@ -67,5 +75,7 @@ def classic_descriptor(portal: Portal, entity: EntityType, field: Field) -> dict
         described["type"] = "char"
     if field.kind == "text":
         described["type"] = "string"
+    described.update(RECORDED.get(field.code, {}))
+    described["isReadOnly"] = described["isReadOnly"] or field.classic_read_only
     described["title"] = field.code if field.is_user_field else field.title
     return described

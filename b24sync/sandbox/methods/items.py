@@ -63,7 +63,8 @@ def full_item(portal: Portal, entity: EntityType, item: Item, original: bool) ->
     """All fields of an item; switched-off ones are null, phones and e-mails come as fm and flat aliases."""
     schema = portal.schemas[entity.id]
     shown = {
-        schema.out_name(field, original): portal.values.item_value(field, item.get(field.code)) for field in schema.all
+        schema.out_name(field, original): portal.values.item_value(field, item.get(field.code))
+        for field in schema.items
     }
     shown.update(dict.fromkeys(schema.disabled))
     if schema.multifields:
@@ -104,6 +105,9 @@ def update(call: Call) -> Answer:
         values = intake.item_fields(
             call.portal, entity, fields, original=original_names(call), user_id=call.user_id, held=item
         )
+        if entity.is_dynamic and call.portal.switches.dynamic_update_resets_category:
+            default = call.portal.pipelines.default(entity.id)
+            values.setdefault("categoryId", default.id if default is not None else 0)
         if values.get("stageId") not in (None, item.get("stageId")) and not caller(call).may("stage"):
             raise ApiError("-", "Недостаточно прав на смену стадии")
         saving.change(call.portal, entity, item, values, saving.By(call.user_id))
@@ -137,7 +141,9 @@ def fields(call: Call) -> Answer:
     needs_right(call, "read")
     schema = call.portal.schemas[entity.id]
     original = original_names(call)
-    described = {schema.out_name(field, original): item_descriptor(call.portal, entity, field) for field in schema.all}
+    described = {
+        schema.out_name(field, original): item_descriptor(call.portal, entity, field) for field in schema.items
+    }
     return Answer({"fields": described})
 
 

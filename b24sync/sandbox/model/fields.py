@@ -18,7 +18,10 @@ ONE_LINE_MAX_LEN = 255
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `classic` "" = the classic dialect lacks it; `empty` = what the item dialect reads when unset."""
+    """One field. `classic` "" = the classic dialect lacks it; `empty` = what the item dialect reads when unset.
+
+    `by_import` = read-only but settable by an import; `classic_only` = legacy fields that crm.item.* does not know.
+    """
 
     code: str
     classic: str
@@ -30,6 +33,8 @@ class Field:
     multiple: bool = False
     deprecated: bool = False
     by_import: bool = False
+    classic_only: bool = False
+    classic_read_only: bool = False
     max_len: int = 0
     status_type: str = ""
     parent_type: int = 0
@@ -112,6 +117,15 @@ SOURCE = (
     plain("sourceDescription", "text", "Дополнительно об источнике"),
 )
 OBSERVERS = (plain("observers", "user", "Наблюдатели", "", multiple=True),)
+ADDRESS_PARTS = ["2", "CITY", "POSTAL_CODE", "REGION", "PROVINCE", "COUNTRY", "COUNTRY_CODE", "LOC_ADDR_ID"]
+
+
+def address(prefix: str, title: str) -> tuple[Field, ...]:
+    """Legacy address fields of the classic dialect (api-reference/crm/companies/crm-company-fields.md)."""
+    names = [prefix, *(f"{prefix}_{part}" for part in ADDRESS_PARTS)]
+    return tuple(Field(name, name, "string", f"{title}: {name}", classic_only=True) for name in names)
+
+
 HAS_COMMUNICATIONS = (
     plain("hasPhone", "boolean", "Задан телефон", read_only=True, empty="N"),
     plain("hasEmail", "boolean", "Задан e-mail", read_only=True, empty="N"),
@@ -134,10 +148,10 @@ MULTIFIELD_TYPES = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
 
 DEAL_FIELDS = (
     *head("создана", "изменена"),
-    link("leadId", LEAD, "crm_lead", "Лид"),
+    link("leadId", LEAD, "crm_lead", "Лид", classic_read_only=True),
     link("companyId", COMPANY, "crm_company", "Компания", empty=0),
     *CONTACTS,
-    link("quoteId", QUOTE, "crm_quote", "Предложение"),
+    link("quoteId", QUOTE, "crm_quote", "Предложение", classic_read_only=True),
     line("title", "Название"),
     plain("categoryId", "crm_category", "Воронка", empty=0, immutable=True),
     plain("stageId", "crm_status", "Стадия сделки", status_type="DEAL_STAGE"),
@@ -186,6 +200,7 @@ LEAD_FIELDS = (
     *MOVED,
     *ACTIVITY,
     *UTM,
+    *address("ADDRESS", "Адрес"),
     *OBSERVERS,
 )
 
@@ -197,7 +212,7 @@ CONTACT_FIELDS = (
     *SOURCE,
     link("companyId", COMPANY, "crm_company", "Компания", deprecated=True, empty=0),
     plain("companyIds", "crm_company", "Компании", multiple=True, parent_type=COMPANY),
-    link("leadId", LEAD, "crm_lead", "Лид", read_only=False),
+    link("leadId", LEAD, "crm_lead", "Лид", classic_read_only=True),
     plain("categoryId", "crm_category", "Направление", "", empty=0),
     *COMMENTS,
     plain("export", "boolean", "Участвует в экспорте", empty="N"),
@@ -206,6 +221,7 @@ CONTACT_FIELDS = (
     line("originVersion", "Версия оригинала"),
     *ACTIVITY,
     *UTM,
+    *address("ADDRESS", "Адрес"),
     *OBSERVERS,
 )
 
@@ -222,13 +238,15 @@ COMPANY_FIELDS = (
     *COMMENTS,
     plain("isMyCompany", "boolean", "Моя компания", empty="N"),
     plain("contactIds", "crm_contact", "Контакты", "CONTACT_ID", multiple=True, parent_type=CONTACT),
-    link("leadId", LEAD, "crm_lead", "Лид"),
+    link("leadId", LEAD, "crm_lead", "Лид", classic_read_only=True),
     plain("categoryId", "crm_category", "Направление", "", empty=0),
     *HAS_COMMUNICATIONS,
     *ORIGIN,
     line("originVersion", "Версия оригинала"),
     *ACTIVITY,
     *UTM,
+    *address("ADDRESS", "Фактический адрес"),
+    *address("REG_ADDRESS", "Юридический адрес"),
     *OBSERVERS,
 )
 
@@ -279,36 +297,16 @@ DYNAMIC_GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
     ("isObserversEnabled", OBSERVERS),
 )
 
+NULLS_OF_DEALS = """
+dateCreateShort dateModifyShort productId begindateShort closedateShort eventDate eventDateShort eventId
+eventDescription searchContent orderStage isWork isWon isLose receivedAmount lostAmount hasProducts
+"""
+NULLS_OF_LEADS = "dateCreateShort dateModifyShort isConvert productId shortName address login skype icq searchContent"
 DISABLED: dict[int, tuple[str, ...]] = {
-    DEAL: (
-        "dateCreateShort",
-        "dateModifyShort",
-        "productId",
-        "begindateShort",
-        "closedateShort",
-        "eventDate",
-        "eventDateShort",
-        "eventId",
-        "eventDescription",
-        "searchContent",
-        "orderStage",
-        "isWork",
-        "isWon",
-        "isLose",
-        "receivedAmount",
-        "lostAmount",
-        "hasProducts",
-    ),
-    LEAD: (
-        "dateCreateShort",
-        "dateModifyShort",
-        "isConvert",
-        "productId",
-        "shortName",
-        "address",
-        "login",
-        "searchContent",
-    ),
+    DEAL: tuple(NULLS_OF_DEALS.split()),
+    LEAD: tuple(NULLS_OF_LEADS.split()),
+    CONTACT: ("shortName", "address", "login", "searchContent"),
+    COMPANY: ("address", "searchContent"),
 }
 """Fields that are switched off: always null in full answers (api-reference/crm/universal/crm-item-add.md)."""
 

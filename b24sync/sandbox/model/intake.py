@@ -105,7 +105,7 @@ def classic_fields(portal: Portal, entity: EntityType, fields: dict[str, Any], *
     values: Item = {}
     for name, raw in fields.items():
         field = schema.classic.get(name)
-        if field is None or field.read_only:
+        if field is None or field.read_only or field.classic_read_only:
             continue
         if held is not None and (field.immutable or (field.code == "assignedById" and raw in (None, "", 0, "0"))):
             continue

@@ -147,7 +147,19 @@ class ItemStore:
             page = page_of(self._ids[::-1] if descending else self._ids, start)
             page.rows = [self.items[item_id] for item_id in page.rows]
             return page
+        exact = self._exact(plan) if by_id(order) else None
+        if exact is not None:
+            page = page_of(sorted(exact, reverse=is_descending(order)), start)
+            page.rows = [self.items[item_id] for item_id in page.rows]
+            return page
         return listed(self._candidates(plan, is_descending(order)), plan, order, start, presorted=by_id)
+
+    def _exact(self, plan: Plan) -> set[int] | None:
+        """Ids of a filter that is one equality on an indexed column: the index alone answers and counts it."""
+        if len(plan.tests) != 1 or len(plan.equals) != 1:
+            return None
+        code, wanted = plan.equals[0]
+        return None if self._size_of(code, wanted) is None else self._found_by(code, wanted)
 
     def _candidates(self, plan: Plan, descending: bool) -> Iterable[Item]:
         narrowest = self._narrowest(plan)

@@ -131,7 +131,7 @@ def _given_stages(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def plant_template(portal: Portal, row: dict[str, Any]) -> Template:
-    """Add a template of a seed or an act; its entity follows from DOCUMENT_TYPE; a seed replaces a default of its name."""
+    """Add a template of a seed or an act; a seed replaces a default of the same name."""
     document_type = str(row.get("DOCUMENT_TYPE", "DEAL"))
     entity = next((one for one in portal.types.values() if one.document_type == document_type), None)
     if entity is None:

@@ -44,14 +44,16 @@ class Schema:
         self.disabled = DISABLED.get(entity.id, ())
         self._camel = self._camel_names()
         self.camel_name: dict[str, str] = {code: name for name, code in self._camel.items()}
-        plain = {item.code: item for item in self.system}
+        plain = {item.code: item for item in self.system if not item.classic_only}
+        self.items: tuple[Field, ...] = tuple(item for item in self.all if not item.classic_only)
         self._item_names = {
             False: {**plain, **{self.camel_name[item.code]: item for item in self.user}},
             True: {**plain, **{item.code: item for item in self.user}},
         }
         self._both = {**self._item_names[False], **self._item_names[True]}
         self._filter_names = {
-            key: {**{item.upper_name: item for item in self.system}, **names} for key, names in self._item_names.items()
+            key: {**{item.upper_name: item for item in plain.values()}, **names}
+            for key, names in self._item_names.items()
         }
         self.classic: dict[str, Field] = {item.classic: item for item in self.all if item.classic}
 

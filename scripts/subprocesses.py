@@ -138,7 +138,7 @@ def end_process(process: subprocess.Popen[str]) -> None:
 
 @dataclass(slots=True)
 class Finished:
-    """How a command ended. `answer` is the JSON object it printed last, if any; negative `code` = killed by a signal."""
+    """How a command ended. `answer` is the JSON that it printed last, if any; a negative `code` is a signal."""
 
     words: Sequence[str]
     code: int
@@ -148,6 +148,8 @@ class Finished:
     peak_rss_mb: float
     """ru_maxrss: never below what the parent held when it forked."""
     answer: Any = None
+    printed: list[str] = field(default_factory=list)
+    """Lines of standard output."""
     said: list[str] = field(default_factory=list)
     """Lines of standard error."""
 
@@ -218,15 +220,22 @@ class Command:
                 usage.ru_utime + usage.ru_stime,
                 usage.ru_maxrss / 1024,
                 _last_json(self._printed),
+                self._printed,
                 self._said,
             )
         return self._finished
 
     def end(self) -> None:
-        """Terminate it when it still runs."""
-        if self._finished is None:
-            self._process.terminate()
-            self.finish()
+        """Terminate it when it still runs; kill it when it does not end in time."""
+        if self._finished is not None:
+            return
+        if not self.over():
+            os.kill(self.pid, signal.SIGTERM)
+        until = time.monotonic() + END_TIMEOUT_S
+        while not self.over() and time.monotonic() < until:
+            time.sleep(0.05)
+        self.kill()
+        self.finish()
 
 
 def _last_json(lines: Sequence[str]) -> Any:
