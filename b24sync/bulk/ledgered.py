@@ -183,15 +183,25 @@ class LedgeredSender(ABC, Generic[T]):
     def _send_once(self) -> bool:
         """Send one request; False when nothing of it was executed."""
         method, source = self._source()
-        with self._gate.bulk_turn({method: 0.0}):
-            allowance_s = self._gate.wait_for_allowance([method, "batch"])
-            packets = self._packets(method, source, allowance_s)
-            for _ in range(sum(map(len, packets))):
-                source.popleft()
-            settlements = self._send_packets(method, packets)
+        settlements: list[Settlement[T]] | None = None
+        while settlements is None:
+            # The wait for a budget may be long: it is waited out before the one bulk slot is taken.
+            self._gate.wait_for_allowance([method, "batch"])
+            with self._gate.bulk_turn({method: 0.0}):
+                settlements = self._send_if_allowed(method, source)
         self._record(method, settlements, source)
         self._on_progress(self.progress)
         return not settlements or not all(isinstance(item.outcome, NotSent) for item in settlements)
+
+    def _send_if_allowed(self, method: str, source: deque[T]) -> list[Settlement[T]] | None:
+        """Send the head of `source`; None when another process has used the budget up meanwhile."""
+        allowance_s = self._gate.allowance_s([method, "batch"])
+        if allowance_s <= 0:
+            return None
+        packets = self._packets(method, source, allowance_s)
+        for _ in range(sum(map(len, packets))):
+            source.popleft()
+        return self._send_packets(method, packets)
 
     def _send_packets(self, method: str, packets: list[list[T]]) -> list[Settlement[T]]:
         items = [item for packet in packets for item in packet]

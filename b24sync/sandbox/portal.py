@@ -7,6 +7,7 @@ A seed (JSON, all keys optional) is laid over the defaults in `seeds`:
      "categories": [{"name": "Проекты", "entityTypeId": 2, "sort": 200,
                      "stages": [{"name": "Экспертиза", "semantics": "P|S|F", "status_id": "EXPERTISE"}]}],
      "types": [{"title": "Заявка", "entityTypeId": 1030, "isStagesEnabled": "Y"}],
+     "departments": [{"ID": "7", "NAME": "...", "PARENT": "1"}], "currencies": [{"CURRENCY": "KZT", "AMOUNT": "0.2"}],
      "statuses": [{"ENTITY_ID": "SOURCE", "STATUS_ID": "FAIR", "NAME": "Ярмарка"}],
      "userfields": [{"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "REGION", "USER_TYPE_ID": "enumeration",
                      "LABEL": "Регион", "MANDATORY": "N", "LIST": [{"VALUE": "Москва", "XML_ID": "msk"}]}],

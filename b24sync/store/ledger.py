@@ -95,7 +95,7 @@ class Ledger:
         return insert.on_conflict_do_update(
             index_elements=["portal", "what", "key"],
             set_={"state": PLANNED, "run_id": insert.excluded.run_id, "code": None, "message": None},
-            where=writes.c.state.in_([REFUSED, PLANNED]),
+            where=or_(writes.c.state == REFUSED, writes.c.state == PLANNED),  # in_() cannot be expanded row by row
         )
 
     def empty(self) -> bool:

@@ -34,6 +34,10 @@ class Address:
     def host(self) -> str:
         return self._netloc
 
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(self._configured.hostname or "")
+
     def note(self, at: float) -> None:
         """After the first answer: from now on this portal's name belongs to this host."""
         if not self._noted:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +68,10 @@ class PortalClient:
         self._address = address
         self._session = session or requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
-        # An environment proxy or .netrc must not see a webhook's credential unasked.
-        self._session.trust_env = False
+        # Proxies of the environment are used for real portals, never for loopback; .netrc never: the URL is
+        # the credential, and a login added to it would be somebody else's.
+        self._session.trust_env = not address.is_loopback
+        self._session.auth = _no_login
         self._read_timeout_s = gate.limits.request_cap_s * READ_TIMEOUT_OF_CAP
         self.server_skew_s: float | None = None
 
@@ -144,16 +147,13 @@ class PortalClient:
 
         Raises PortalBlocked when the portal must not be called any more (nothing of it was executed).
         """
-        try:
+        with self._booked(booked):
             reply = self._react("batch", self._post("batch", batch_body(commands)))
-        except PortalBlocked:
-            self.gate.observe([_ended(name, seconds) for name, seconds in booked.items()])
-            raise
         if reply.body is None:
             assert reply.verdict is not None
             outcome = reply.verdict.outcome
             if isinstance(outcome, NotSent):
-                self.gate.observe([_ended(name, seconds) for name, seconds in booked.items()])
+                self._end_booking(booked)
             else:
                 self._count_unanswered(booked)
             return dict.fromkeys(commands, outcome)
@@ -202,11 +202,14 @@ class PortalClient:
             return isinstance(reply.verdict.outcome, NotSent)
 
         def attempt() -> _Reply:
-            self.gate.reserve(predicted, priority)
-            before_send()
-            reply = self._react(method, self._post(method, body))
+            # One bulk request in flight is the portal's own advice, and a bulk read is one too.
+            with self.gate.bulk_turn(predicted) if priority == "bulk" else nullcontext():
+                self.gate.reserve(predicted, priority)
+                before_send()
+                with self._booked(predicted):
+                    reply = self._react(method, self._post(method, body))
             if again(reply):
-                self.gate.observe([_ended(name, seconds) for name, seconds in predicted.items()])
+                self._end_booking(predicted)
             return reply
 
         retrying: Retrying = Retrying(
@@ -344,6 +347,18 @@ class PortalClient:
         self._count_unanswered(predicted)
         return dict.fromkeys(commands, verdict.outcome)
 
+    @contextmanager
+    def _booked(self, predicted: Mapping[str, float]) -> Iterator[None]:
+        """A call that ends in an exception (Ctrl-C, a block) must not leave its booking behind for ever."""
+        try:
+            yield
+        except BaseException:
+            self._count_unanswered(predicted)
+            raise
+
+    def _end_booking(self, predicted: Mapping[str, float]) -> None:
+        self.gate.observe([_ended(name, seconds) for name, seconds in predicted.items()])
+
     def _count_unanswered(self, predicted: Mapping[str, float]) -> None:
         """The portal may have worked and counted: the prediction stands in for its counters."""
         self.gate.observe([MethodUse(name, 0.0, seconds, None, None, seconds) for name, seconds in predicted.items()])
@@ -390,6 +405,10 @@ def _read_batch(commands: Mapping[str, Command], result: Mapping[str, Any], *, h
 def _cost(gate: Gate, method: str) -> float:
     duration_s, counted_s = gate.unit_costs(method)
     return max(duration_s or 0.0, counted_s or 0.0)
+
+
+def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _ended(method: str, predicted_s: float) -> MethodUse:

@@ -115,11 +115,16 @@ class Gate:
         `predicted_s` of what is observed afterwards.
         """
         self._wait_for_budgets(predicted, priority)
-        at = self._book_slot(priority)
-        while (wait_s := at - self._rows.now()) > 0:
-            self._clock.sleep(min(wait_s, 1.0))
-            at = max(at, self._blocked_until())
-        self._refuse_when_stopped()
+        try:
+            at = self._book_slot(priority)
+            while (wait_s := at - self._rows.now()) > 0:
+                self._clock.sleep(min(wait_s, 1.0))
+                at = max(at, self._blocked_until())
+            self._refuse_when_stopped()
+        except BaseException:
+            # Interrupted before sending: what was booked is free again.
+            self.observe([MethodUse(method, 0.0, None, None, None, s) for method, s in predicted.items()])
+            raise
 
     def allowance_s(self, methods: list[str]) -> float:
         """Server seconds that may be booked now for work that uses all of `methods`; 0 = wait first."""
@@ -128,10 +133,9 @@ class Gate:
             budgets = self._rows.budgets(connection, methods)
         return min((self._room_s(budget, now, "bulk") for budget in budgets.values()), default=float("inf"))
 
-    def wait_for_allowance(self, methods: list[str]) -> float:
-        """Sleep until every one of `methods` has room, then say how much (server seconds)."""
+    def wait_for_allowance(self, methods: list[str]) -> None:
+        """Sleep until every one of `methods` has room for some bulk work."""
         self._wait_for_budgets(dict.fromkeys(methods, 0.0), "bulk")
-        return self.allowance_s(methods)
 
     def unit_costs(self, method: str) -> tuple[float | None, float | None]:
         """(wall seconds, counted seconds) that one unit of `method` costs the portal, as learnt so far."""

@@ -329,3 +329,10 @@ def test_a_smart_process_item_updated_without_a_pipeline_goes_to_the_main_one(po
     portal.switches.dynamic_update_resets_category = False
     portal.update(item, 1030, categoryId=second)
     assert portal.update(item, 1030, title="D")["categoryId"] == second
+
+
+def test_quotes_are_kept_too(portal: Calls) -> None:
+    quote = portal.item(portal.add(7, title="КП", opportunity=10), 7)
+    assert (quote["stageId"], quote["closed"]) == ("DRAFT", "N")
+    assert portal.update(quote["id"], 7, stageId="APPROVED")["closed"] == "Y"
+    assert "item" in portal.imported({"title": "Ещё"}, entity_type_id=7)[0]

@@ -75,10 +75,10 @@ class Workflows:
         return next((item for item in self.templates.values() if item.name == name), None)
 
     def add_instance(self, template: Template, document_id: str, at: float, user_id: int, **more: Any) -> Instance:
-        """A new instance with an id such as 66e81a641752f8.56521481 (hex time, then random digits)."""
+        """A new instance; its id is PHP's uniqid: hex time, then a random number below 10 (66e81a641752f8.56521481)."""
         whole = int(at)
         micro = int((at - whole) * 1_000_000)
-        instance_id = f"{whole:08x}{micro:05x}.{secrets.randbelow(10**8):08d}"
+        instance_id = f"{whole:08x}{micro:05x}{secrets.randbelow(10)}.{secrets.randbelow(10**8):08d}"
         created = Instance(instance_id, template.id, document_id, whole, user_id, whole, template.entity, **more)
         self.instances[instance_id] = created
         self._by_document.setdefault(document_id, []).append(created)
