@@ -90,8 +90,8 @@ class OwnFiles:
             counts = Counter(fate["state"] for fate in fates)
             stage.say("   " + ", ".join(f"{count:,} {state}" for state, count in counts.items()))
             stage.show_refused(fates)
-        there = {fate["key"] for fate in fates if fate["state"] in ("created", "skipped")}
-        self._created.setdefault(entity, set()).update(there)
+        made = {fate["key"] for fate in fates if fate["state"] in ("created", "skipped")}
+        self._created.setdefault(entity, set()).update(made)
         self._untold += answer["rows"] - counts["created"] - counts["skipped"] - counts["refused"]
 
     def _judge(self, mappings: Sequence[Mapping[str, Any]]) -> None:

@@ -7,6 +7,11 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# No deadline: a busy machine is no failure. Fifty examples a run add up over the runs.
+settings.register_profile("project", deadline=None, max_examples=50)
+settings.load_profile("project")
 
 REQUIRE_SHARED = "B24SYNC_REQUIRE_SHARED"
 """Set by `.ci/run` where the real inputs lie beside the project: then a `shared` test must run."""

@@ -216,7 +216,9 @@ class LedgeredSender(ABC, Generic[T]):
             return []
         commands = {f"r{index:06d}": self._command(method, packet) for index, packet in enumerate(mine)}
         try:
-            answers = self._client.send_booked(commands, booked)
+            # A refused command whose rows are sent again must not be overtaken by the rows after them.
+            halt = self._ordered and any(len(packet) > 1 for packet in mine)
+            answers = self._client.send_booked(commands, booked, halt=halt)
         except PortalBlocked:
             self._ledger.settle([Settled(key, PLANNED) for key in claimed])
             raise

@@ -20,7 +20,9 @@ from b24sync.config import WorkflowStart
 from b24sync.errors import ConfigError
 from b24sync.portal.directory import Directory, nearest, normal
 from b24sync.portal.items import DEAL, read_by_ids, walk
+from b24sync.portal.stage_history import newest_id, rows_after
 from b24sync.portal.workflows import START, Template, instances_of, start_command, waiting_on
+from b24sync.store.cursors import read_cursor, save_cursor
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
 from b24sync.store.stage_entries import note_entries
@@ -34,6 +36,8 @@ MAX_WAITING_PER_DEAL = 2
 MAX_STARTS_PER_REQUEST = 25
 """The head of a workflow runs inside the call, and the whole batch must end in 60 s (limits.md)."""
 PEERS = 20
+HISTORY_CURSOR = "stage history of deals"
+HISTORY_PIECE = 2500
 STARTED_TOLERANCE_S = 2.0
 """STARTED has whole seconds, and the portal's clock is only known from its answers."""
 
@@ -121,9 +125,9 @@ class WorkflowStarts:
         self._rules = rules
         self._ledger = Ledger(store, portal, WHAT, clock)
 
-    def deals_by_id(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """Rows of these deals. Cost: one request per 2,500."""
-        return list(read_by_ids(self._client, DEAL, ids, self._select).values())
+    def deals_by_id(self, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Rows of these deals, read when they are asked for. Cost: one request per 2,500."""
+        yield from read_by_ids(self._client, DEAL, ids, self._select).values()
 
     def deals_in(self, stages: Iterable[tuple[int, str]]) -> Iterator[dict[str, Any]]:
         """Rows of all deals that stand in these (pipeline, stage). Cost: one request per 2,500."""
@@ -140,7 +144,12 @@ class WorkflowStarts:
         return ["id", "categoryId", "stageId", *traces]
 
     def plan(self, deals: Iterable[Mapping[str, Any]]) -> list[Start]:
-        """What would be started for these deals, also what is started already. Notes their stage entries."""
+        """What would be started for these deals, also what is started already. Notes their stage entries.
+
+        `deals` is read only after the stage history was: a stage that was seen before a later move in the
+        history would look like a return to it.
+        """
+        self._note_history()
         rows = list(deals)
         seen = [(int(row["id"]), str(row["stageId"])) for row in rows]
         numbers = note_entries(self._store, self._portal, "deal", seen, source="start", at=self._clock.wall_s())
@@ -154,6 +163,22 @@ class WorkflowStarts:
                 key = f"{deal_id}/{rule.template.id}/{stage_id}#{numbers[deal_id]}"
                 starts.append(Start(key, deal_id, rule, row.get(rule.trace) if rule.trace else None))
         return list({start.key: start for start in starts}.values())
+
+    def _note_history(self) -> None:
+        """Stages that deals passed since the last look: a deal that left a stage and came back has a new entry.
+
+        The first look only notes where the history stands: what was before it started nothing of ours.
+        Cost: one request per 2,500 changes of stage.
+        """
+        cursor = read_cursor(self._store, self._portal, HISTORY_CURSOR)
+        if cursor is None:
+            save_cursor(self._store, self._portal, HISTORY_CURSOR, str(newest_id(self._client)))
+            return
+        rows = rows_after(self._client, int(cursor))
+        while piece := list(islice(rows, HISTORY_PIECE)):
+            seen = [(deal_id, stage_id) for _, deal_id, stage_id in piece]
+            note_entries(self._store, self._portal, "deal", seen, source="history", at=self._clock.wall_s())
+            save_cursor(self._store, self._portal, HISTORY_CURSOR, str(piece[-1][0]))
 
     def open_starts(self, starts: Sequence[Start]) -> list[Start]:
         """Those that are not known to be started yet."""

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -60,7 +60,7 @@ def run(
     mapping = load_mapping(mapping_path)
     with opened(ctx.obj) as app:
         imports = app.config.imports
-        settings = Settings(imports.way, imports.history, imports.conflict, strict)
+        settings = Settings(imports.way, imports.history, imports.history_fallback, _conflict_rule(app))
         job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, app.portal_config.zone)
         plan = job.prepare(file, sheet=sheet)
         _show_plan(plan, file, mapping.entity)
@@ -68,7 +68,11 @@ def run(
             job.forget()
             _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json)
             return
-        _check_plan(job, plan, strict=strict)
+        if strict and plan.refuse:
+            say(f"b24sync: --strict: {plan.refuse} of {plan.rows} rows would be refused; nothing was written.")
+            job.forget()
+            _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json, code=REFUSED_EXIT)
+            return
         if plan.left:
             _confirmed(job, f"Write {plan.left} {mapping.entity} rows to the portal?", yes=yes)
         code = _apply(app, job, plan)
@@ -80,6 +84,13 @@ def run(
         _finish(ctx, result, as_json=as_json, code=code)
 
 
+def _conflict_rule(app: App) -> Literal["keep", "refuse"]:
+    rule = app.config.imports.conflict
+    if rule == "overwrite":
+        raise ConfigError('[import] conflict = "overwrite" needs the update mode, which comes later: keep or refuse.')
+    return rule
+
+
 def _show_plan(plan: Plan, file: Path, entity: str) -> None:
     if plan.resumed:
         say(f"This file was interrupted before: going on; {plan.written_before} rows are written already.")
@@ -87,16 +98,14 @@ def _show_plan(plan: Plan, file: Path, entity: str) -> None:
     for name, count in (("companies", plan.companies_to_create), ("contacts", plan.contacts_to_create)):
         if count:
             say(f"  {count} {name} to create because rows name them")
+    if plan.too_old and not plan.resumed:
+        say(
+            f"  {plan.too_old} are older than the newest {entity} there: their creation time goes to the fallback field"
+        )
     if plan.duplicates:
         say(f"  the portal holds {plan.duplicates} duplicates of this file's keys; the lowest id counts")
     for problem in plan.problems:
         say(f"  {problem}")
-
-
-def _check_plan(job: ImportJob, plan: Plan, *, strict: bool) -> None:
-    if strict and plan.refuse:
-        job.forget()
-        raise ConfigError(f"--strict: {plan.refuse} of {plan.rows} rows would be refused; nothing was written.")
 
 
 def _confirmed(job: ImportJob, question: str, *, yes: bool) -> None:

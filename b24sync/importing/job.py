@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from b24sync.bulk.ledgered import Progress
 from b24sync.clock import Clock
+from b24sync.errors import ConfigError
 from b24sync.importing.draft import Draft, RowError
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
 from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
@@ -27,7 +28,7 @@ from b24sync.importing.source import open_source
 from b24sync.importing.ways import Row, WayName
 from b24sync.importing.writer import ItemWriter, WriteResult
 from b24sync.portal.directory import Directory, read_directory
-from b24sync.portal.items import DEAL, KEYS_PER_REQUEST, Origin, count_with_originator, find_by_origin
+from b24sync.portal.items import DEAL, KEYS_PER_REQUEST, Origin, count_with_originator, find_by_origin, newest_created
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, Ledger
 from b24sync.store.locks import NamedLock
@@ -36,6 +37,7 @@ from b24sync.store.stage_entries import note_created
 from b24sync.transport.client import PortalClient
 
 SPOOL_ROWS = 1000
+HISTORY_FIELDS = ("createdTime", "updatedTime", "movedTime", "createdBy", "updatedBy", "movedBy")
 NO_CREATION_TIME = 1e18
 """Sorts rows without a creation time last: the portal dates them now, and refuses older ones after that."""
 
@@ -46,8 +48,8 @@ class Settings:
 
     way: Literal["auto", "batch_import", "single_import", "add"]
     history: bool
-    conflict: Literal["keep", "overwrite", "refuse"]
-    strict: bool
+    history_fallback: str | None
+    conflict: Literal["keep", "refuse"]
 
 
 @dataclass(slots=True)
@@ -64,6 +66,7 @@ class Plan:
     problems: list[str] = field(default_factory=list)
     resumed: bool = False
     written_before: int = 0
+    too_old: int = 0
 
     @property
     def left(self) -> int:
@@ -97,6 +100,7 @@ class ImportJob:
         self._links = Links()
         self._ordered = settings.history and "created_time" in mapping.fields_used
         self.what = what_of(mapping.entity, mapping.originator)
+        self._floor: float | None = None
         self.run: Run
         self.plan = Plan()
 
@@ -128,6 +132,7 @@ class ImportJob:
     def _make_plan(self, results: Iterator[Draft | RowError], directory: Directory) -> None:
         dialect = "add" if self._settings.way == "add" else "import"
         resolver = Resolver(self._mapping, directory, multifields_as=dialect)
+        self._floor = self._history_floor(directory) if self._ordered else None
         links = self._spool(results, resolver)
         self.plan.problems.extend(resolver.misses.lines())
         self._find_links(links)
@@ -171,12 +176,36 @@ class ImportJob:
         self._runs.spool(self.run.id, piece)
         return links
 
+    def _history_floor(self, directory: Directory) -> float | None:
+        """The creation time of the newest item there is: the portal takes none earlier (import/index.md).
+
+        Only asked where a fallback field can keep the source's time; without one the portal's refusal is told.
+        """
+        fallback = self._settings.history_fallback
+        if fallback is None:
+            return None
+        if fallback not in directory.fields:
+            raise ConfigError(f"[import] history_fallback: the {self._mapping.entity} has no field {fallback}.")
+        newest = newest_created(self._client, self._mapping.entity_type_id)
+        return None if newest is None else datetime.fromisoformat(newest).timestamp()
+
     def _spooled(self, row: Prepared) -> RunRow:
         created_at = None
         if self._ordered:
             text = row.fields.get("createdTime")
             created_at = datetime.fromisoformat(text).timestamp() if text else NO_CREATION_TIME
+            if self._floor is not None and created_at < self._floor:
+                created_at = self._keep_aside(row)
         return RunRow(row.line, row.key, PENDING, row.to_json(), created_at=created_at)
+
+    def _keep_aside(self, row: Prepared) -> float:
+        """Move the creation time of a row that is too old for the portal into the fallback field."""
+        assert self._settings.history_fallback is not None  # a floor is only asked for with it
+        self.plan.too_old += 1
+        row.fields[self._settings.history_fallback] = row.fields["createdTime"]
+        for name in HISTORY_FIELDS:
+            row.fields.pop(name, None)
+        return NO_CREATION_TIME
 
     def _find_links(self, links: dict[Link, array[int]]) -> None:
         """Look up linked companies and contacts; a row with a link that leads nowhere is refused."""
@@ -315,7 +344,7 @@ class ImportJob:
                 self._runs.mark(self.run.id, [RunRow(row.line, row.key, "refused", code="NOT_CREATED", message=said)])
                 continue
             if not self._settings.history:
-                for name in ("createdTime", "updatedTime", "movedTime", "createdBy", "updatedBy", "movedBy"):
+                for name in HISTORY_FIELDS:
                     fields.pop(name, None)
             if "opportunity" in fields:
                 # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-add.md).

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from b24sync.errors import PortalRefused
-from b24sync.portal.items import DEAL, FIRST_SMART_PROCESS, LEAD, items_of
+from b24sync.portal.items import DEAL, FIRST_SMART_PROCESS, LEAD
+from b24sync.portal.pages import items_of
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Refused
 from b24sync.transport.protocol import Command

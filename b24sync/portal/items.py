@@ -11,17 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from b24sync.errors import PortalRefused, PortalUnreachable
+from b24sync.errors import PortalRefused
+from b24sync.portal.pages import PAGE, items_of, walk_by_id
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
-from b24sync.transport.outcomes import Done, Refused
+from b24sync.transport.outcomes import Refused
 from b24sync.transport.protocol import Command
 
 LEAD, DEAL, CONTACT, COMPANY = 1, 2, 3, 4
 ENTITY_NAMES: Mapping[int, str] = {LEAD: "lead", DEAL: "deal", CONTACT: "contact", COMPANY: "company"}
 FIRST_SMART_PROCESS = 128
 
-PAGE = 50
 IDS_PER_COMMAND = 50
 KEYS_PER_REQUEST = 2500
 
@@ -107,6 +107,18 @@ def count_with_originator(client: PortalClient, origin: Origin, priority: Priori
     return answer.total
 
 
+def newest_created(client: PortalClient, entity_type_id: int) -> str | None:
+    """createdTime of the newest item of a kind, ISO; None where there is none. Cost: one request."""
+    params = {
+        "entityTypeId": entity_type_id,
+        "order": {"createdTime": "DESC"},
+        "select": ["id", "createdTime"],
+        "start": 0,
+    }
+    rows = items_of(client.call("crm.item.list", params).result)
+    return str(rows[0]["createdTime"]) if rows else None
+
+
 def find_by_origin(
     client: PortalClient, origin: Origin, keys: Iterable[str], priority: Priority = "bulk"
 ) -> dict[str, list[int]]:
@@ -179,16 +191,6 @@ def read_pages(
     return pages
 
 
-def items_of(result: Any) -> list[dict[str, Any]]:
-    """The rows of a list answer, whichever wrapper the method uses."""
-    if isinstance(result, Mapping):
-        for wrapper in ("items", "categories", "types", "fields"):
-            if isinstance(result.get(wrapper), list):
-                return list(result[wrapper])
-        return []
-    return list(result) if isinstance(result, list) else []
-
-
 def walk(
     client: PortalClient,
     entity_type_id: int,
@@ -199,56 +201,11 @@ def walk(
 ) -> Iterator[dict[str, Any]]:
     """Every item that matches, by id ascending, each once. Cost: one request per 2,500 items.
 
-    Pages of a batch are chained: each filters by the last id of the one before
-    (`$result[p00][items][49][id]`), and the batch halts at the first that cannot be resolved; a short page
-    ends it. Raises PortalUnreachable when the cursor does not advance (an ignored filter would loop for ever).
+    Raises PortalRefused, and PortalUnreachable when the portal ignores the cursor.
     """
-    last = 0
-    while True:
-        rows, ended = _chained_pages(client, entity_type_id, filters, select, last, priority)
-        for row in rows:
-            item_id = int(row["id"])
-            if item_id <= last:
-                raise PortalUnreachable(
-                    f"crm.item.list of type {entity_type_id} ignores its id cursor (stalled at {last})."
-                )
-            last = item_id
-            yield row
-        if ended:
-            return
-
-
-def _chained_pages(
-    client: PortalClient,
-    entity_type_id: int,
-    filters: Mapping[str, Any],
-    select: Sequence[str],
-    after: int,
-    priority: Priority,
-) -> tuple[list[dict[str, Any]], bool]:
-    """Up to 2,500 rows after an id, and whether the end was seen: a page that came, and was short."""
     columns = list(dict.fromkeys(["id", *select]))
-    first = client.read_all(
-        {"p00": list_command(entity_type_id, {**filters, ">id": after}, columns)}, priority=priority
-    )["p00"]
-    if isinstance(first, Refused):
-        raise PortalRefused("crm.item.list", first.code, first.text)
-    rows = items_of(first.result)
-    if len(rows) < PAGE:
-        return rows, True
-    # A full page: the rest of up to 2,500 rows comes in one request.
-    commands = {}
-    cursor: Any = rows[-1]["id"]
-    for index in range(1, PAGE):
-        commands[f"p{index:02d}"] = list_command(entity_type_id, {**filters, ">id": cursor}, columns)
-        cursor = f"$result[p{index:02d}][items][{PAGE - 1}][id]"
-    outcomes = client.batch(commands, write=False, priority=priority, halt=True)
-    for name in commands:
-        outcome = outcomes[name]
-        if not isinstance(outcome, Done):
-            break
-        page = items_of(outcome.result)
-        rows.extend(page)
-        if len(page) < PAGE:
-            return rows, True
-    return rows, False
+
+    def page_after(cursor: int | str) -> Command:
+        return list_command(entity_type_id, {**filters, ">id": cursor}, columns)
+
+    yield from walk_by_id(client, page_after, id_key="id", after=0, priority=priority)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from b24sync.portal.items import DEAL, items_of
+from b24sync.portal.items import DEAL
+from b24sync.portal.pages import items_of
 from b24sync.transport.client import PortalClient
 
 Sending = Callable[[], None]

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from b24sync.errors import PortalRefused
-from b24sync.portal.items import items_of
+from b24sync.portal.pages import PAGE, items_of
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
 from b24sync.transport.outcomes import Refused
@@ -22,7 +22,6 @@ START = "bizproc.workflow.start"
 INSTANCES = "bizproc.workflow.instances"
 TEMPLATES = "bizproc.workflow.template.list"
 DEAL_DOCUMENT = ("crm", "CCrmDocumentDeal")
-PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,13 +142,17 @@ class PortalClient:
         self.gate.reserve(predicted, priority)
         return predicted
 
-    def send_booked(self, commands: Mapping[str, Command], booked: Mapping[str, float]) -> BatchOutcomes:
+    def send_booked(
+        self, commands: Mapping[str, Command], booked: Mapping[str, float], *, halt: bool = False
+    ) -> BatchOutcomes:
         """Send one writing batch once, in the slot that `book` got; an outcome for every name, also NotSent.
+
+        With `halt` the commands after one that the portal refuses are not executed.
 
         Raises PortalBlocked when the portal must not be called any more (nothing of it was executed).
         """
         with self._booked(booked):
-            reply = self._react("batch", self._post("batch", batch_body(commands)))
+            reply = self._react("batch", self._post("batch", batch_body(commands, halt=halt)))
         if reply.body is None:
             assert reply.verdict is not None
             outcome = reply.verdict.outcome
@@ -157,7 +161,7 @@ class PortalClient:
             else:
                 self._count_unanswered(booked)
             return dict.fromkeys(commands, outcome)
-        return self._take_batch(commands, reply, booked, halt=False)
+        return self._take_batch(commands, reply, booked, halt=halt)
 
     def read_all(self, commands: Mapping[str, Command], *, priority: Priority = "bulk") -> dict[str, Done | Refused]:
         """Run reading commands, any number of them, until each has an answer. Cost: one request per 50.

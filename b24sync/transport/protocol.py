@@ -43,6 +43,10 @@ class Command:
     params: Params
     units: float = 1.0
 
+    def __post_init__(self) -> None:
+        if isinstance(self.params, Mapping) and is_positional(self.method):
+            raise ValueError(f"{self.method} reads its arguments by position: give a list")
+
 
 def is_positional(method: str) -> bool:
     """Legacy `task.*` methods read their arguments by position (settings/.../data-encoding.md)."""
@@ -100,7 +104,7 @@ def _flatten(prefix: str, value: Any, out: list[str]) -> None:
     kind = type(value)
     if kind is str:
         out.append(f"{prefix}={_quoted(value)}")
-    elif kind is int or kind is float:
+    elif kind is int:
         out.append(f"{prefix}={value}")
     elif kind is dict:
         _flatten_row(prefix, value, out)
@@ -123,7 +127,7 @@ def _flatten_row(prefix: str, row: dict[Any, Any], out: list[str]) -> None:
         kind = type(item)
         if kind is str:
             out.append(f"{prefix}%5B{_quoted(str(key))}%5D={_quoted(item)}")
-        elif kind is int or kind is float:
+        elif kind is int:
             out.append(f"{prefix}%5B{_quoted(str(key))}%5D={item}")
         else:
             _flatten(f"{prefix}%5B{_quoted(str(key))}%5D", item, out)
