@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential, wait_random
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from b24sync.clock import Clock
@@ -42,6 +42,7 @@ READ_TIMEOUT_OF_CAP = 1.25
 TRIES = 7
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 15.0
+BACK_OFF = wait_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S)
 USER_AGENT = "b24sync/0.1"
 
 BatchOutcomes = dict[str, Outcome]
@@ -219,7 +220,7 @@ class PortalClient:
         retrying: Retrying = Retrying(
             retry=retry_if_result(again),
             stop=stop_after_attempt(TRIES),
-            wait=wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S),
+            wait=BACK_OFF,
             sleep=self.clock.sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )

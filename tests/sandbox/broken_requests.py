@@ -1,12 +1,12 @@
-"""What can go wrong with one request, and one import with workflow starts that meets it twice.
+"""What can go wrong with one request, and a job that meets it: an import, or the workflow starts of deals.
 
-Every scenario runs the same command two times and judges by the sandbox: each deal once, each workflow once.
+Every job is run two times with the same command and judged by the sandbox: each deal once, each workflow once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,111 +17,102 @@ from rehearsal import (
     Ended,
     Rehearsal,
     assert_each_deal_once,
-    assert_workflows,
+    assert_each_workflow_once,
     rows,
+    seed_with,
 )
 from sandbox_process import SandboxProcess, running_sandbox
 
 Place = Literal["first", "middle", "last"]
-Proof = Literal["not executed", "answered", "none"]
-"""What the client can know: proven not executed; executed and answered; or nothing at all."""
-
 DEALS = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A fault of the sandbox. `proof` is what a client can tell of a workflow start that met it."""
+    """A fault of the sandbox. `proven`: its answer, or the lack of one, tells whether it was executed."""
 
     kind: str
-    proof: Proof
+    proven: bool
     params: Mapping[str, Any] = field(default_factory=dict)
     of_starts: bool = True
     """Whether a request of workflow starts can meet it too."""
 
 
 BREAKS: dict[str, Break] = {
-    "refused before": Break("refuse", "not executed"),
-    "cut before": Break("cut_before", "none"),
-    "cut after commit": Break("cut_after", "none"),
-    "cut in the middle": Break("cut_middle", "none"),
-    "late": Break("late", "none", {"after_s": 1.2}),
-    "hang before": Break("hang_before", "none"),
-    "hang after commit": Break("hang_after", "none"),
-    "over the request cap": Break("slow", "none", {"after_s": 1.9}),
-    "HTML 502": Break("html_502", "none"),
-    "HTML 503, not executed": Break("html_503", "none"),
-    "HTML 503, executed": Break("html_503", "none", {"executed": True}),
-    "error 500, executed": Break("error_500", "none", {"executed": True}),
-    "nested OPERATION_TIME_LIMIT": Break("nested_429", "not executed"),
-    "truncated JSON": Break("truncate", "none"),
-    "truncated JSON, short read": Break("truncate", "none", {"short_read": True}),
-    "redirect": Break("redirect", "not executed"),
-    "wrong length": Break("wrong_length", "answered", of_starts=False),
-    "shuffled items": Break("shuffle_items", "answered", {}, of_starts=False),
+    "refused before": Break("refuse", proven=True),
+    "cut before": Break("cut_before", proven=False),
+    "cut after commit": Break("cut_after", proven=False),
+    "cut in the middle": Break("cut_middle", proven=False),
+    "late": Break("late", proven=False, params={"after_s": 1.2}),
+    "hang before": Break("hang_before", proven=False),
+    "hang after commit": Break("hang_after", proven=False),
+    "over the request cap": Break("slow", proven=False, params={"after_s": 1.9}),
+    "HTML 502": Break("html_502", proven=False),
+    "HTML 503, not executed": Break("html_503", proven=False),
+    "HTML 503, executed": Break("html_503", proven=False, params={"executed": True}),
+    "error 500, executed": Break("error_500", proven=False, params={"executed": True}),
+    "nested OPERATION_TIME_LIMIT": Break("nested_429", proven=True),
+    "truncated JSON": Break("truncate", proven=False),
+    "truncated JSON, short read": Break("truncate", proven=False, params={"short_read": True}),
+    "redirect": Break("redirect", proven=True),
+    "wrong length": Break("wrong_length", proven=True, of_starts=False),
+    "shuffled items": Break("shuffle_items", proven=True, of_starts=False),
 }
 
-WRITES, STARTS = "import", "workflow.start"
+IMPORTS, STARTS = "import", "workflow.start"
 """Parts of the names of the methods that write."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
-    """One fault in one way of importing, at one request of the import and one of the workflow starts."""
+class Import:
+    """An import whose first, middle or last request meets a fault."""
 
-    name: str
+    fault: str
     way: str
-    history: bool
+    created_time: bool
     place: Place = "middle"
 
     def __str__(self) -> str:
-        return f"{self.name}, {self.way}, {'with' if self.history else 'without'} created_time, {self.place} request"
+        dates = "with" if self.created_time else "without"
+        return f"import, {self.way}, {dates} created_time: {self.fault} at the {self.place} request"
 
     @property
     def applies(self) -> bool:
         """Only batchImport answers rows by their position."""
-        return BREAKS[self.name].of_starts or self.way == "batch_import"
+        return BREAKS[self.fault].of_starts or self.way == "batch_import"
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Workflow starts of three templates, of which the first, the last or two middle requests meet a fault."""
+
+    fault: str
+    place: Place = "middle"
+
+    def __str__(self) -> str:
+        return f"workflow starts: {self.fault} at the {self.place} request"
+
+    @property
+    def applies(self) -> bool:
+        return BREAKS[self.fault].of_starts
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Counts of one scenario, all of them from the sandbox."""
+    """Counts of one job, all but the last from the sandbox."""
 
-    name: str
-    way: str
-    created_time: bool
-    place: str
-    fired_in_import: int
-    fired_in_starts: int
+    job: str
+    fired: int
     deals: int
     duplicates: int
     lost: int
-    workflows: int
-    started_twice: int
-    left_unknown: int
+    workflows: int = 0
+    started_twice: int = 0
+    left_unknown: int = 0
 
 
-def play(scenario: Scenario, folder: Path, *, calm: Mapping[str, int]) -> Verdict:
-    """Run the scenario and judge it. `calm`: how many requests of each kind a calm day takes.
-
-    Raises AssertionError naming the scenario.
-    """
-    broken = BREAKS[scenario.name]
-    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
-        rehearsal = Rehearsal(folder, sandbox, planned=rows(DEALS), way=scenario.way, history=scenario.history)
-        arm(sandbox, broken, WRITES, place_of(scenario.place, calm[f"{scenario.way} {WRITES}"]))
-        if broken.of_starts:
-            arm(sandbox, broken, STARTS, place_of(scenario.place, calm[f"{scenario.way} {STARTS}"]))
-        try:
-            return judge(scenario, rehearsal)
-        except AssertionError as error:
-            error.add_note(str(scenario))
-            raise
-
-
-def arm(sandbox: SandboxProcess, broken: Break, method: str, nth: int) -> None:
-    """Arm one fault for the nth request of a kind."""
-    sandbox.fault(broken.kind, method, nth=nth, params=dict(broken.params))
+Calm = Mapping[str, int]
+"""How many requests a job takes when nothing goes wrong, by way of import, and by STARTS."""
 
 
 def place_of(place: Place, requests: int) -> int:
@@ -129,69 +120,114 @@ def place_of(place: Place, requests: int) -> int:
     return {"first": 1, "middle": (requests + 1) // 2, "last": requests}[place]
 
 
-def judge(scenario: Scenario, rehearsal: Rehearsal) -> Verdict:
-    """Two runs of the same command; everything that must hold afterwards."""
-    sandbox, broken = rehearsal.sandbox, BREAKS[scenario.name]
-    first = rehearsal.run_import("--workflows")
-    fired = [fault["fired"] for fault in sandbox.faults()]
-    assert all(count == 1 for count in fired), f"did not bite: {fired}\n{first}"
+# -- imports --------------------------------------------------------------------------------------------
+
+
+def play_import(job: Import, folder: Path, calm: Calm) -> Verdict:
+    """Import a file under a fault and judge. Raises AssertionError that names the job."""
+    broken = BREAKS[job.fault]
+    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
+        rehearsal = Rehearsal(folder, sandbox, planned=rows(DEALS), way=job.way, history=job.created_time)
+        nth = place_of(job.place, calm[job.way])
+        sandbox.fault(broken.kind, IMPORTS, nth=nth, params=dict(broken.params))
+        try:
+            first, second = _run_twice(rehearsal, rehearsal.import_words(), writes=IMPORTS, fired=1)
+            assert (first.code, second.code) == (DONE, DONE), f"{first}\n{second}"
+            assert_each_deal_once(rehearsal)
+        except AssertionError as error:
+            error.add_note(str(job))
+            raise
+        return _verdict(str(job), rehearsal)
+
+
+def calm_import(way: str, folder: Path) -> int:
+    """How many requests write when nothing goes wrong."""
+    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
+        rehearsal = Rehearsal(folder, sandbox, planned=rows(DEALS), way=way)
+        ended = rehearsal.run_import()
+        assert ended.code == DONE, ended
+        assert_each_deal_once(rehearsal)
+        return len(sandbox.calls(method=IMPORTS))
+
+
+# -- workflow starts ------------------------------------------------------------------------------------
+
+
+def play_starts(job: Starts, folder: Path, calm: Calm) -> Verdict:
+    """Start workflows under a fault and judge. Raises AssertionError that names the job."""
+    broken = BREAKS[job.fault]
+    planned = rows(DEALS)
+    with running_sandbox(**{**SANDBOX_OPTIONS, "seed": seed_with(planned)}) as sandbox:
+        rehearsal = Rehearsal(folder, sandbox, planned=planned)
+        fired = _arm_starts(sandbox, broken, job.place, calm[STARTS])
+        try:
+            first, second = _run_twice(rehearsal, STARTS_WORDS, writes=STARTS, fired=fired)
+            left = assert_each_workflow_once(rehearsal)
+            assert left == 0 if broken.proven else left > 0 or job.place == "first"
+            expected = UNKNOWN_LEFT if left else DONE
+            assert (first.code, second.code) == (expected, expected), f"{first}\n{second}"
+            assert second.result["unknown"] == left
+            assert ("they are not restarted" in second.stderr) == (left > 0), second
+        except AssertionError as error:
+            error.add_note(str(job))
+            raise
+        return _verdict(str(job), rehearsal, left=left)
+
+
+STARTS_WORDS = ["workflows", "start", "--all", "--json"]
+
+
+def _arm_starts(sandbox: SandboxProcess, broken: Break, place: Place, requests: int) -> int:
+    """Arm the fault; returns how often it is to fire.
+
+    The middle: the 3rd request holds starts that wait and starts that leave a trace, the 6th the first start of the
+    template that ends at once, sent alone because nothing is known of it.
+    """
+    more: dict[str, int] = {"every": 3, "count": 2} if place == "middle" and broken.kind != "nested_429" else {}
+    nth = 3 if place == "middle" else place_of(place, requests)
+    sandbox.fault(broken.kind, STARTS, nth=nth, params=dict(broken.params), **more)
+    return more.get("count", 1)
+
+
+def calm_starts(folder: Path) -> int:
+    """How many requests start workflows when nothing goes wrong."""
+    planned = rows(DEALS)
+    with running_sandbox(**{**SANDBOX_OPTIONS, "seed": seed_with(planned)}) as sandbox:
+        rehearsal = Rehearsal(folder, sandbox, planned=planned)
+        ended = rehearsal.run(*STARTS_WORDS)
+        assert ended.code == DONE, ended
+        assert assert_each_workflow_once(rehearsal) == 0
+        return len(sandbox.calls(method=STARTS))
+
+
+# -- both -----------------------------------------------------------------------------------------------
+
+
+def _run_twice(rehearsal: Rehearsal, words: list[str], *, writes: str, fired: int) -> tuple[Ended, Ended]:
+    """The same command two times. The fault bit in the first run; the second had nothing left to write."""
+    sandbox = rehearsal.sandbox
+    first = rehearsal.run(*words)
+    assert [fault["fired"] for fault in sandbox.faults()] == [fired], f"the fault did not bite\n{first}"
     assert sandbox.wait_idle()
-    seen = len(sandbox.calls())
-    second = rehearsal.run_import("--workflows")
-    assert second.code in (DONE, UNKNOWN_LEFT), second
-    assert_each_deal_once(rehearsal)
-    assert_workflows(rehearsal, unknown=None)
-    left = left_unknown(rehearsal)
-    assert_told(broken, first, second, left, after_first=seen, rehearsal=rehearsal)
+    seen = sandbox.calls()[-1]["seq"]
+    second = rehearsal.run(*words)
+    assert sandbox.calls(since=seen), "the second run asked nothing"
+    assert sandbox.calls(since=seen, method=writes) == [], "the second run wrote something"
+    return first, second
+
+
+def _verdict(job: str, rehearsal: Rehearsal, *, left: int = 0) -> Verdict:
+    sandbox = rehearsal.sandbox
     figures = sandbox.figures()
     assert figures["internal_errors"] == 0, figures["internal_errors_texts"]
+    assert figures["variables_dropped"] == figures["spec_violations"] == 0
     return Verdict(
-        name=scenario.name,
-        way=scenario.way,
-        created_time=scenario.history,
-        place=scenario.place,
-        fired_in_import=fired[0],
-        fired_in_starts=sum(fired[1:]),
+        job=job,
+        fired=sum(fault["fired"] for fault in sandbox.faults()),
         deals=figures["items"]["DEAL"],
         duplicates=figures["duplicates"]["DEAL"],
-        lost=DEALS - len(rehearsal.held()),
+        lost=len({row.key for row in rehearsal.planned} - set(rehearsal.held())),
         workflows=figures["workflows"]["started"],
         started_twice=figures["workflows"]["surplus_starts"],
         left_unknown=left,
     )
-
-
-def left_unknown(rehearsal: Rehearsal) -> int:
-    """Starts that the store lists as unknown."""
-    return sum(state == "unknown" for state, _ in rehearsal.ledger("workflow").values())
-
-
-def assert_told(
-    broken: Break, first: Ended, second: Ended, left: int, *, after_first: int, rehearsal: Rehearsal
-) -> None:
-    """Exit codes and words fit; the second run sent no write, since the first had settled everything it can."""
-    if broken.proof != "none":
-        assert left == 0
-    expected = UNKNOWN_LEFT if left else DONE
-    assert (first.code, second.code) == (expected, expected), f"{first}\n{second}"
-    assert ("they are not restarted" in second.stderr) == (left > 0), second
-    later = rehearsal.sandbox.calls()[after_first:]
-    assert later, "the second run asked nothing"
-    names = {nested[1] for call in later for nested in call["nested"]}
-    assert not [name for name in names if WRITES in name.lower() or STARTS in name], names
-
-
-def calm_day(folder: Path, way: str) -> dict[str, int]:
-    """How many requests an import and its workflow starts take when nothing goes wrong."""
-    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
-        rehearsal = Rehearsal(folder, sandbox, planned=rows(DEALS), way=way)
-        ended = rehearsal.run_import("--workflows")
-        assert ended.code == DONE, ended
-        assert_each_deal_once(rehearsal)
-        assert_workflows(rehearsal)
-        return {f"{way} {method}": len(sandbox.calls(method=method)) for method in (WRITES, STARTS)}
-
-
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """A verdict for docs/reliability."""
-    return asdict(verdict)

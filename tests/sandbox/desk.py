@@ -1,0 +1,66 @@
+"""An integrator's folder for one test: config, files, and the command line as a subprocess."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rehearsal import Ended, Running
+from sandbox_process import PROJECT, SandboxProcess
+
+
+class Desk:
+    """A folder with `config.toml` for a sandbox; `more` is appended to it as it is."""
+
+    def __init__(self, folder: Path, sandbox: SandboxProcess, more: str = "") -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+        self.configure(more)
+
+    def configure(self, more: str) -> None:
+        store = f'[store]\nurl = "sqlite:///{self.folder / "store.db"}"\n'
+        text = "\n\n".join([self.sandbox.toml_block, store, more])
+        (self.folder / "config.toml").write_text(text, encoding="utf-8")
+
+    def file(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+        """A CSV file."""
+        path = self.folder / name
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(header)
+            writer.writerows(rows)
+        return path
+
+    def start(self, *words: str | Path) -> Running:
+        command = [sys.executable, "-m", "b24sync", "--config", str(self.folder / "config.toml"), *map(str, words)]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("B24SYNC_")}
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env={**clean, "PYTHONUTF8": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        return Running(process)
+
+    def run(self, *words: str | Path) -> Ended:
+        return self.start(*words).ended()
+
+    def run_import(self, file: Path, mapping: Path, *more: str) -> Ended:
+        return self.run("import", "run", file, "--mapping", mapping, "--yes", "--json", *more)
+
+    def items(self, entity_type_id: int, select: str) -> list[dict[str, object]]:
+        """What the portal holds."""
+        return list(self.sandbox.state("items", entityTypeId=entity_type_id, select=select))
