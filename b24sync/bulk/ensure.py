@@ -56,7 +56,11 @@ class Ensurer:
             started = self._client.clock.wall_s()
             found = find()
             if found is not None:
-                self._ledger.adopt({key: found}, None)
+                if write is not None and write.state == UNKNOWN:
+                    # Ours: the request that made it was never answered.
+                    self._ledger.settle([Settled(key, DONE, portal_id=found)])
+                else:
+                    self._ledger.adopt({key: found}, None)
                 return found
             if write is None or write.state not in (SENT, UNKNOWN):
                 if write is not None and write.state == DONE:

@@ -17,7 +17,7 @@ from typing import Any
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
 from b24sync.clock import Clock
 from b24sync.config import WorkflowStart
-from b24sync.errors import ConfigError
+from b24sync.errors import ConfigError, PortalRefused
 from b24sync.portal.directory import Directory, nearest, normal
 from b24sync.portal.items import DEAL, read_by_ids, walk
 from b24sync.portal.stage_history import newest_id, rows_after
@@ -124,6 +124,7 @@ class WorkflowStarts:
         self._clock = clock
         self._rules = rules
         self._ledger = Ledger(store, portal, WHAT, clock)
+        self.warnings: list[str] = []
 
     def deals_by_id(self, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Rows of these deals, read when they are asked for. Cost: one request per 2,500."""
@@ -170,6 +171,12 @@ class WorkflowStarts:
         The first look only notes where the history stands: what was before it started nothing of ours.
         Cost: one request per 2,500 changes of stage.
         """
+        try:
+            self._read_history()
+        except PortalRefused as error:
+            self.warnings.append(f"{error} Deals that left a stage and came back unseen are not started anew.")
+
+    def _read_history(self) -> None:
         cursor = read_cursor(self._store, self._portal, HISTORY_CURSOR)
         if cursor is None:
             save_cursor(self._store, self._portal, HISTORY_CURSOR, str(newest_id(self._client)))

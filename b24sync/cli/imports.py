@@ -240,7 +240,7 @@ def _writer_for(out: Path) -> Callable[[Path, Any], int]:
 
 def _write_csv(out: Path, rows: Any) -> int:
     count = 0
-    with out.open("w", encoding="utf-8-sig", newline="") as file:
+    with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(REPORT_COLUMNS)
         for row in rows:

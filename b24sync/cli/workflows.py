@@ -80,7 +80,7 @@ def _wired(app: App) -> tuple[WorkflowStarts, Directory]:
     lines = app.config.workflows.start
     if not lines:
         raise ConfigError("No workflows are configured.", ["add [[workflows.start]] with pipeline, stage, template"])
-    directory = read_directory(app.client, DEAL)
+    directory = read_directory(app.client, DEAL, users=False)
     rules = resolve_rules(lines, directory, deal_templates(app.client))
     return WorkflowStarts(app.client, app.store, app.portal, app.clock, rules), directory
 
@@ -107,6 +107,8 @@ def _stage_of(starts: WorkflowStarts, directory: Directory, name: str) -> list[t
 
 
 def _performed(app: App, starts: WorkflowStarts, planned: list[Start]) -> StartResult:
+    for warning in starts.warnings:
+        say(f"b24sync: {warning}")
     with progress_line("workflow starts", len(planned), app.gate.limits) as advance:
         return starts.perform(planned, advance)
 

@@ -21,6 +21,7 @@ from b24sync.clock import Clock
 from b24sync.errors import ConfigError
 from b24sync.importing.draft import Draft, RowError
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
+from b24sync.importing.fields import Kind, find_field
 from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
 from b24sync.importing.mapping import Mapping
 from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fields_from_json, user_field_types
@@ -115,7 +116,7 @@ class ImportJob:
         Cost: one request for the directory, one per 2,500 linked companies or contacts, one per 2,500 keys
         where the portal holds any of this originator. Raises ConfigError, SourceError, PortalRefused, RetryLater.
         """
-        directory = read_directory(self._client, self._mapping.entity_type_id)
+        directory = read_directory(self._client, self._mapping.entity_type_id, users=self._names_users())
         with open_source(file, sheet=sheet) as source:
             extractor = Extractor(
                 self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
@@ -138,6 +139,11 @@ class ImportJob:
         self._find_links(links)
         self._skip_known()
         self._count()
+
+    def _names_users(self) -> bool:
+        """Whether the mapping may hold people's names: a user's column, or a user field of any type."""
+        known = [find_field(self._mapping.entity, name) for name in self._mapping.fields_used]
+        return any(one is not None and one.kind in (Kind.USER, Kind.USERS, Kind.USER_FIELD) for one in known)
 
     def _begin(self, file: Path, fingerprint: str) -> None:
         interrupted = self._runs.interrupted(fingerprint)

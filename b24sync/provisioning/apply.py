@@ -105,7 +105,9 @@ class Provisioner:
         entities: set[str] = {wanted.entity for wanted in self._blueprint.fields}
         if self._blueprint.pipelines:
             entities.add("deal")
-        directories = {entity: read_directory(self._client, ENTITY_TYPE_IDS[entity]) for entity in sorted(entities)}
+        directories = {
+            entity: read_directory(self._client, ENTITY_TYPE_IDS[entity], users=False) for entity in sorted(entities)
+        }
         return make_plan(self._blueprint, directories, self._own_pipelines())
 
     def apply(self, plan: StructurePlan, tell: Callable[[str], None] = lambda _: None) -> None:

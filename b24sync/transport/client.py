@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -429,13 +430,23 @@ def _int(value: Any) -> int | None:
 
 def _phase_of(error: requests.RequestException) -> Phase:
     """CONNECT only where it is proven that no byte of the request left."""
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError) or _in_handshake(error):
         return Phase.CONNECT
     cause: Any = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
     if isinstance(reason, NewConnectionError | NameResolutionError | ConnectTimeoutError):
         return Phase.CONNECT
     return Phase.SEND
+
+
+def _in_handshake(error: BaseException) -> bool:
+    """Whether the TLS handshake raised it. Its type does not say: a record broken in an answer is an SSLError too."""
+    at: BaseException | None = error
+    while at is not None:
+        if any(frame.f_code.co_name == "do_handshake" for frame, _ in traceback.walk_tb(at.__traceback__)):
+            return True
+        at = at.__cause__ or at.__context__
+    return False
 
 
 def _last_words(error: requests.RequestException) -> str:

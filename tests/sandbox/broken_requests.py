@@ -84,7 +84,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """Workflow starts of three templates, of which the first, the last or two middle requests meet a fault."""
+    """Workflow starts of three templates, of which the first, the last or three middle requests meet a fault."""
 
     fault: str
     place: Place = "middle"
@@ -181,9 +181,9 @@ def _arm_starts(sandbox: SandboxProcess, broken: Break, place: Place, requests: 
     """Arm the fault; returns how often it is to fire.
 
     The middle: the 3rd request holds starts that wait and starts that leave a trace, the 6th the first start of the
-    template that ends at once, sent alone because nothing is known of it.
+    template that ends at once, sent alone because nothing is known of it, the 9th some more of those.
     """
-    more: dict[str, int] = {"every": 3, "count": 2} if place == "middle" and broken.kind != "nested_429" else {}
+    more: dict[str, int] = {"every": 3, "count": 3} if place == "middle" and broken.kind != "nested_429" else {}
     nth = 3 if place == "middle" else place_of(place, requests)
     sandbox.fault(broken.kind, STARTS, nth=nth, params=dict(broken.params), **more)
     return more.get("count", 1)

@@ -97,7 +97,9 @@ def rows(count: int, *, first: int = 1) -> list[Row]:
 
 def seed_with(planted: Sequence[Row]) -> dict[str, Any]:
     """The seed of a portal that holds these deals already, in their stages."""
-    status_ids = {stage: f"C1:{'NEW' if index == 1 else f'UC_{index:06d}'}" for index, stage in enumerate(TEMPLATE_OF, 1)}
+    status_ids = {
+        stage: f"C1:{'NEW' if index == 1 else f'UC_{index:06d}'}" for index, stage in enumerate(TEMPLATE_OF, 1)
+    }
     items = [
         {
             "entityTypeId": 2,
@@ -147,12 +149,16 @@ class Running:
         result = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
         return Ended(self.process.returncode, stdout, stderr, result)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.poll() is None
+
     def kill(self) -> bool:
         """kill -9; False when it had ended by itself before."""
-        alive = self.process.poll() is None
         self.process.kill()
         self.process.communicate()
-        return alive and self.process.returncode == -9
+        return self.process.returncode == -9
 
 
 class Rehearsal:
