@@ -158,9 +158,37 @@ class LedgeredSender(ABC, Generic[T]):
             self._look_up()
 
     def _fill(self, items: Iterator[T]) -> None:
-        wanted = self._peek_size() - len(self._queue)
-        if wanted > 0:
-            self._queue.extend(islice(items, wanted))
+        while (wanted := self._peek_size() - len(self._queue)) > 0:
+            fresh = list(islice(items, wanted))
+            if not fresh:
+                return
+            self._queue.extend(self._without_loose_ends(fresh) if self._ordered else fresh)
+
+    def _without_loose_ends(self, items: Sequence[T]) -> list[T]:
+        """Those of `items` still to be sent, in their order, once it is known what became of all of them.
+
+        A dead process may have left a request that the portal is still working on. Nothing may overtake it: what
+        comes later in the order would bar it, or its repetition, from the portal.
+        """
+        states = {key: write.state for key, write in self._ledger.states([item.key for item in items]).items()}
+        loose = [item for item in items if states.get(item.key) in (SENT, UNKNOWN)]
+        if not loose:
+            return list(items)
+        ahead, self._queue = self._queue, deque()
+        for item in loose:
+            if states[item.key] == UNKNOWN:
+                self._note_unknown(item)
+            else:
+                self._others[item.key] = item
+        while self._unknown or self._others:
+            self._look_up()
+            self._watch_others()
+            if self._others:
+                self._client.clock.sleep(OTHERS_POLL_S)
+        back = {item.key: item for item in self._queue}
+        self._queue = ahead
+        left = [item for item in items if back.pop(item.key, None) or states.get(item.key) not in (SENT, UNKNOWN)]
+        return [*back.values(), *left]
 
     def _send_with_patience(self) -> None:
         """One request, again with growing pauses while the portal proves that it did not take it."""

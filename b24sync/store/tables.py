@@ -68,7 +68,13 @@ run_rows = Table(
     Column("created_at", Float),
 )
 """Every row of the file and its fate. state: pending (fate is in `writes`), skipped, refused; draft until applied."""
-Index("run_rows_in_order", run_rows.c.run_id, run_rows.c.state, run_rows.c.created_at, run_rows.c.line)
+_dated = run_rows.c.created_at.is_not(None)
+Index(
+    "run_rows_in_order",
+    *(run_rows.c.run_id, run_rows.c.created_at, run_rows.c.line),
+    sqlite_where=_dated,
+    postgresql_where=_dated,
+)
 
 writes = Table(
     "writes",
@@ -89,8 +95,10 @@ writes = Table(
     UniqueConstraint("portal", "what", "key", name="writes_once"),
 )
 """The ledger: every intended write before it is sent (design 5)."""
-Index("writes_by_state", writes.c.portal, writes.c.what, writes.c.state)
-Index("writes_by_run", writes.c.run_id, writes.c.state)
+# Only what is not settled: a row would otherwise be moved in the index with every change of its state.
+_open = writes.c.state.in_(["sent", "unknown"])
+Index("writes_open", writes.c.portal, writes.c.what, writes.c.state, sqlite_where=_open, postgresql_where=_open)
+Index("writes_by_run", writes.c.run_id)
 
 stage_entries = Table(
     "stage_entries",

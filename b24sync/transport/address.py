@@ -6,7 +6,7 @@ the credential, so it goes to the same domain family, to loopback, or to hosts t
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from b24sync.config import is_loopback
 from b24sync.errors import ConfigError, PortalBlocked
@@ -46,16 +46,16 @@ class Address:
 
     def follow(self, location: str, at: float) -> None:
         """Move to the host of a 302's Location. Raises PortalBlocked when that is not the portal's family."""
-        target = urlsplit(location)
+        target = _parsed(location)
         wanted = target.hostname or ""
         downgrade = self._configured.scheme == "https" and target.scheme != "https"
         if not wanted or downgrade or not self._is_family(wanted):
             raise PortalBlocked(
-                f"The portal {self._netloc} answered that it moved to {target.netloc or location!r}"
+                f"The portal {self._netloc} answered that it moved to {wanted or location!r}"
                 f"{' over plain http' if downgrade else ''}, which is not its own domain family. If that is right, "
                 "put the host into [portal] hosts, or the new webhook into the configuration."
             )
-        self._netloc = target.netloc
+        self._netloc = f"{wanted}:{target.port}" if target.port else wanted
         self._noted = False
         self.note(at)
 
@@ -67,7 +67,7 @@ class Address:
         if is_loopback(present) or is_loopback(host):
             return is_loopback(present) and is_loopback(host)
         family = present.split(".", 1)[-1]
-        return "." in family and host.endswith("." + family)
+        return _is_one_owners(family) and host.endswith("." + family)
 
     def _recall(self) -> None:
         known = known_addresses(self._store, self._portal)
@@ -89,3 +89,19 @@ class Address:
                     "or another name under [portals.NAME]"
                 ],
             )
+
+
+def _parsed(location: str) -> SplitResult:
+    """A Location header; what is no URL has no host."""
+    try:
+        parts = urlsplit(location)
+        _ = parts.port  # read here, because a port that is no number shows only then
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
+
+
+def _is_one_owners(family: str) -> bool:
+    """Whether the names under `family` belong together: not under com, co.uk or a piece of an IP address."""
+    first, _, rest = family.partition(".")
+    return bool(rest) and not rest.split(".")[-1].isdigit() and len(first) > len("com")

@@ -88,7 +88,14 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "line"),
     )
-    op.create_index("run_rows_in_order", "run_rows", ["run_id", "state", "created_at", "line"], unique=False)
+    op.create_index(
+        "run_rows_in_order",
+        "run_rows",
+        ["run_id", "created_at", "line"],
+        unique=False,
+        sqlite_where=sa.text("created_at IS NOT NULL"),
+        postgresql_where=sa.text("created_at IS NOT NULL"),
+    )
     op.create_table(
         "runs",
         sa.Column("id", RowId, autoincrement=True, nullable=False),
@@ -136,5 +143,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("portal", "what", "key", name="writes_once"),
     )
-    op.create_index("writes_by_run", "writes", ["run_id", "state"], unique=False)
-    op.create_index("writes_by_state", "writes", ["portal", "what", "state"], unique=False)
+    op.create_index("writes_by_run", "writes", ["run_id"], unique=False)
+    op.create_index(
+        "writes_open",
+        "writes",
+        ["portal", "what", "state"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('sent', 'unknown')"),
+        postgresql_where=sa.text("state IN ('sent', 'unknown')"),
+    )
