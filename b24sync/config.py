@@ -25,7 +25,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from b24sync.errors import ConfigError
 
@@ -267,6 +267,18 @@ class _Environment(BaseSettings):
         return (env_settings,)
 
 
+def _environment() -> dict[str, Any]:
+    """Tables from the environment. Raises ConfigError that names variables, never their values."""
+    try:
+        return _Environment().model_dump(exclude_none=True)
+    except (ValidationError, SettingsError) as error:
+        tables = [str(item["loc"][0]) for item in error.errors()] if isinstance(error, ValidationError) else ["..."]
+        raise ConfigError(
+            "The environment has mistakes:",
+            [f"B24SYNC_{table.upper()}: name one key, such as B24SYNC_PORTAL__WEBHOOK" for table in tables],
+        ) from None
+
+
 def load_config(path: Path) -> Config:
     """Read and check `path`. Raises ConfigError that lists every wrong key, without values."""
     try:
@@ -291,7 +303,7 @@ def build_config(raw: Mapping[str, Any], base_dir: Path) -> Config:
     merged: dict[str, Any] = dict(raw)
     if "base_dir" in merged or "imports" in merged:
         raise ConfigError("The configuration has mistakes:", ["base_dir / imports: unknown key"])
-    for table, values in _Environment().model_dump(exclude_none=True).items():
+    for table, values in _environment().items():
         merged[table] = _overlay(merged.get(table), values)
     try:
         return Config.model_validate({**merged, "base_dir": base_dir})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 BUSY_TIMEOUT_S = 30
+_WRITER_LOCK = 0x62323477  # "b24w"
 OLDEST_SQLITE = (3, 35, 0)  # UPDATE ... RETURNING
 
 
@@ -42,6 +43,7 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """A durable transaction: committed means on disk. Raises StoreError when the disk or the file refuses."""
         with _said(self.url), self._durable.begin() as connection:
+            self._be_the_only_writer(connection)
             yield connection
 
     @contextmanager
@@ -50,7 +52,13 @@ class Store:
         with _said(self.url), self._quick.begin() as connection:
             if not self.is_sqlite:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            self._be_the_only_writer(connection)
             yield connection
+
+    def _be_the_only_writer(self, connection: Connection) -> None:
+        """SQLite has one writer at a time by itself; what reads and then writes relies on it, so here too."""
+        if not self.is_sqlite:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

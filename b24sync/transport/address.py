@@ -13,6 +13,9 @@ from b24sync.errors import ConfigError, PortalBlocked
 from b24sync.store.engine import Store
 from b24sync.store.portals import known_addresses, note_address
 
+_PUBLIC = frozenset({"ac", "co", "com", "edu", "gov", "msk", "net", "org", "spb"})
+"""Second-level names under which anybody can have a domain: example.co.uk and other.co.uk are no family."""
+
 
 class Address:
     """The webhook's URL with the host that answers today."""
@@ -55,7 +58,8 @@ class Address:
                 f"{' over plain http' if downgrade else ''}, which is not its own domain family. If that is right, "
                 "put the host into [portal] hosts, or the new webhook into the configuration."
             )
-        self._netloc = f"{wanted}:{target.port}" if target.port else wanted
+        host = f"[{wanted}]" if ":" in wanted else wanted
+        self._netloc = f"{host}:{target.port}" if target.port else host
         self._noted = False
         self.note(at)
 
@@ -104,4 +108,4 @@ def _parsed(location: str) -> SplitResult:
 def _is_one_owners(family: str) -> bool:
     """Whether the names under `family` belong together: not under com, co.uk or a piece of an IP address."""
     first, _, rest = family.partition(".")
-    return bool(rest) and not rest.split(".")[-1].isdigit() and len(first) > len("com")
+    return bool(rest) and not rest.split(".")[-1].isdigit() and first not in _PUBLIC
