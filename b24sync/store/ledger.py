@@ -257,15 +257,6 @@ class Ledger:
         for row in rows:
             yield _write(row)
 
-    def renew(self) -> None:
-        """Tell other machines that this process still works on what it has sent."""
-        with self._store.write() as connection:
-            connection.execute(
-                update(writes)
-                .where(self._mine, writes.c.state == SENT, writes.c.owner == self.owner)
-                .values(lease_until=self._clock.wall_s() + LEASE_S)
-            )
-
     @property
     def _mine(self) -> Any:
         return and_(writes.c.portal == self._portal, writes.c.what == self._what)

@@ -85,6 +85,8 @@ def test_after_a_rename_the_new_host_in_the_configuration_is_no_surprise(store: 
         ("https://x.bitrix24.com.br/rest/1/secretsecret/", "https://y.bitrix24.com.br/"),
         (SANDBOX, "http://127.0.0.2:9000/"),
         (SANDBOX, "http://localhost:9000/"),
+        (SANDBOX, "http://[::1]:9000/"),
+        ("https://crm.abc.ru/rest/1/secretsecret/", "https://b24.abc.ru/"),
     ],
 )
 def test_the_same_family_is_followed(store: Store, webhook: str, target: str) -> None:

@@ -1,0 +1,236 @@
+"""The cases. Each returns its results; the promises they are compared with stand in docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from subprocesses import PROJECT, Command, Finished
+
+from bench.bounds import bound_s
+from bench.files import write_csv, write_xlsx
+from bench.measure import Bench, Result, bench, client_part
+
+HERE = Path(__file__).resolve().parent
+Say = Callable[[str], None]
+
+NESTED_LIMIT_S = 30.0
+SINGLE_FLOOR_S = 135.0
+OVER_BOUND = 1.05
+INTERACTIVE_LIMIT_S = 5.0
+CPU_LIMIT_S_PER_1000 = 0.15
+HELP_LIMIT_S = 0.3
+CSV_LIMIT_MB = 200.0
+XLSX_LIMIT_MB = 350.0
+PEER_LIMIT_S = 900.0
+"""A peer that takes longer is ended."""
+COSTS_BY_SCALE = {0.02: 4.0, 0.05: 10.0, 0.1: 10.0}
+"""Counted seconds per row -> scale: the client's own work is not scaled, so it must stay small beside the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: what it shows, and how it is run. `run(quick, say)`."""
+
+    name: str
+    about: str
+    run: Callable[[bool, Say], list[Result]]
+
+
+def row_costs(cost_s: float) -> dict[str, float]:
+    """The same cost per row whichever way it comes."""
+    return {name: cost_s for name in ("crm.item.batchImport", "crm.item.import", "crm.deal.add") if cost_s}
+
+
+def imported(made: Bench, finished: Finished, rows: int) -> dict[str, Any]:
+    """Details of one import. Raises RuntimeError unless it did what it should: a wrong run has no speed."""
+    raw = made.raw()
+    if finished.code != 0 or raw["deals"] != rows or raw["duplicates_total"]:
+        said = "\n".join(finished.said[-10:])
+        raise RuntimeError(f"exit code {finished.code}, {raw['deals']} of {rows} deals in the portal\n{said}")
+    return {"rows": rows, "client": client_part(finished), "sandbox": raw}
+
+
+# -- zero portal work ---------------------------------------------------------------------------------------------
+
+
+def zero_work(quick: bool, say: Say) -> list[Result]:
+    """Both ways of ours and the peers at the documented limits."""
+    rows = 3_000 if quick else 16_000
+    floor_s = bound_s(rows, 0.0, rows // 50) if quick else SINGLE_FLOOR_S
+    results = []
+    for way, limit_s in (("batch_import", NESTED_LIMIT_S), ("single_import", OVER_BOUND * floor_s)):
+        say(f"b24sync, {way}, {rows:,} deals")
+        with bench(way=way) as made:
+            finished = made.run_import(write_csv(made.folder / "deals.csv", rows))
+            details = imported(made, finished, rows)
+        bound = bound_s(rows, 0.0, details["sandbox"]["requests"])
+        results.append(Result(f"b24sync, {way}", "s", finished.seconds, limit_s, bound or None, details))
+        results.extend(_refusals(f"b24sync, {way}", details))
+    for name in ("fast_bitrix24", "fast_bitrix24_slow", "b24pysdk"):
+        say(f"{name}, {rows:,} deals")
+        results.append(_peer(name, rows))
+    return results
+
+
+def _refusals(name: str, details: dict[str, Any]) -> list[Result]:
+    raw = details["sandbox"]
+    refused = raw["refused_503"] + raw["refused_429"]
+    return [Result(f"{name}: refused with 503 or 429", "requests", refused, 0)]
+
+
+def _peer(name: str, rows: int) -> Result:
+    with bench() as made:
+        file = write_csv(made.folder / "deals.csv", rows)
+        argv = [sys.executable, str(HERE / "peer.py"), name, made.sandbox.webhook, str(file)]
+        command = Command([name], argv, PROJECT, lambda _: None)
+        began = time.perf_counter()
+        while not command.over() and time.perf_counter() - began < PEER_LIMIT_S:
+            time.sleep(0.2)
+        ended = command.over()
+        command.end()
+        finished = command.finish()
+        raw = made.raw()
+    answer = finished.answer or {"ids": 0, "died": f"exit code {finished.code}: {' '.join(finished.said[-3:])[:300]}"}
+    if not ended:
+        answer["died"] = f"ended by us after {PEER_LIMIT_S:.0f} s"
+    seconds = answer.get("seconds", finished.seconds)
+    bound = bound_s(rows, 0.0, raw["requests"])
+    details = {"rows": rows, **answer, "client": client_part(finished), "sandbox": raw}
+    return Result(name, "s", seconds, None, bound or None, details)
+
+
+# -- portal work --------------------------------------------------------------------------------------------------
+
+
+def portal_work(quick: bool, say: Say) -> list[Result]:
+    """16,000 deals that cost the portal something, against the bound of its budget."""
+    rows = 16_000
+    results = []
+    for cost_s, scale in COSTS_BY_SCALE.items():
+        chosen = 60.0 if quick else scale
+        say(f"{cost_s:g} s per deal, scale {chosen:g}: the bound is {bound_s(rows, cost_s, 0, scale=chosen):.0f} s")
+        with bench(scale=chosen, costs=row_costs(cost_s)) as made:
+            finished = made.run_import(write_csv(made.folder / "deals.csv", rows))
+            details = {"scale": chosen, "cost_s_per_row": cost_s, **imported(made, finished, rows)}
+        bound = bound_s(rows, cost_s, details["sandbox"]["requests"], scale=chosen)
+        name = f"b24sync, {cost_s:g} s per deal, scale {chosen:g}"
+        results.append(Result(name, "s", finished.seconds, OVER_BOUND * bound, bound, details))
+        results.extend(_refusals(name, details))
+    return results
+
+
+# -- several processes --------------------------------------------------------------------------------------------
+
+
+def together(quick: bool, say: Say) -> list[Result]:
+    """Three imports at once, with interactive calls in between: bound by the request rate, then by the budget."""
+    rate_rows, work_rows = (1_500, 6_000) if quick else (3_000, 6_000)
+    scale = 60.0 if quick else 10.0
+    by_rate = _three("bound by the rate", rate_rows, 0.0, 1.0, "single_import", say)
+    return by_rate + _three("bound by the budget", work_rows, 0.05, scale, "auto", say)
+
+
+def _three(name: str, rows_each: int, cost_s: float, scale: float, way: str, say: Say) -> list[Result]:
+    say(f"three processes, {name}: 3 x {rows_each:,} deals, scale {scale:g}")
+    with bench(scale=scale, costs=row_costs(cost_s), way=way) as made, ExitStack() as running:
+        files = [
+            write_csv(made.folder / f"deals{index}.csv", rows_each, first=1 + index * rows_each) for index in range(3)
+        ]
+        argv = [sys.executable, str(HERE / "caller.py"), str(made.config), "1.0"]
+        caller = Command(["caller"], argv, PROJECT, lambda _: None)
+        running.callback(caller.end)
+        began = time.perf_counter()
+        commands = [running.enter_context(made.connector.started(*made.import_words(file))) for file in files]
+        finished = [command.finish() for command in commands]
+        seconds = time.perf_counter() - began
+        caller.end()
+        waits = caller.finish().answer["waits_s"]
+        raw = made.raw()
+    rows = 3 * rows_each
+    failed = [one for one in finished if one.code != 0]
+    if failed or raw["deals"] != rows or raw["duplicates_total"]:
+        said = "\n".join(line for one in failed for line in one.said[-10:])
+        raise RuntimeError(f"{len(failed)} of 3 failed, {raw['deals']} of {rows} deals in the portal\n{said}")
+    bound = bound_s(rows, cost_s, raw["requests"], scale=scale)
+    details: dict[str, Any] = {"rows": rows, "scale": scale, "cost_s_per_row": cost_s, "way": way}
+    details |= {"clients": [client_part(one) for one in finished], "sandbox": raw, "interactive_waits_s": waits}
+    return [
+        Result(f"three at once, {name}", "s", seconds, OVER_BOUND * bound, bound, details),
+        *_refusals(f"three at once, {name}", details),
+        Result(f"longest of {len(waits)} interactive calls beside them, {name}", "s", max(waits), INTERACTIVE_LIMIT_S),
+    ]
+
+
+# -- the client itself --------------------------------------------------------------------------------------------
+
+
+def client_cpu(quick: bool, say: Say) -> list[Result]:
+    """Processor time of the command line per 1,000 rows, start-up and the portal's directory taken off."""
+    rows = 4_000 if quick else 16_000
+    results = []
+    for way in ("batch_import", "single_import"):
+        say(f"processor time, {way}, {rows:,} deals")
+        one = _cpu(way, 1)
+        many = _cpu(way, rows)
+        per_1000 = (many.cpu_s - one.cpu_s) / (rows - 1) * 1000
+        details = {"rows": rows, "client": client_part(many), "one_row": client_part(one)}
+        results.append(
+            Result(f"processor time per 1,000 rows, {way}", "s", per_1000, CPU_LIMIT_S_PER_1000, None, details)
+        )
+    return results
+
+
+def _cpu(way: str, rows: int) -> Finished:
+    with bench(scale=60.0, way=way) as made:
+        finished = made.run_import(write_csv(made.folder / "deals.csv", rows))
+        imported(made, finished, rows)
+    return finished
+
+
+def start_up(quick: bool, say: Say) -> list[Result]:
+    """`b24sync --help`."""
+    say("b24sync --help")
+    seconds = []
+    for _ in range(3 if quick else 15):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "b24sync", "--help"], check=True, capture_output=True, cwd=PROJECT)
+        seconds.append(round(time.perf_counter() - began, 4))
+    return [Result("b24sync --help, median", "s", statistics.median(seconds), HELP_LIMIT_S, None, {"all_s": seconds})]
+
+
+def memory(quick: bool, say: Say) -> list[Result]:
+    """Peak memory of the command line with a large file."""
+    rows = 10_000 if quick else 100_000
+    results = []
+    for suffix, write, limit_mb in (("csv", write_csv, CSV_LIMIT_MB), ("xlsx", write_xlsx, XLSX_LIMIT_MB)):
+        say(f"memory, {rows:,} deals from {suffix}")
+        with bench(scale=60.0) as made:
+            file = write(made.folder / f"deals.{suffix}", rows)
+            finished = made.run_import(file)
+            details = {"file_mb": round(file.stat().st_size / 2**20, 1), **imported(made, finished, rows)}
+        results.append(Result(f"peak memory, {suffix}", "MB", finished.peak_rss_mb, limit_mb, None, details))
+    return results
+
+
+CASES: Sequence[Case] = (
+    Case(
+        "zero_work",
+        "16,000 deals at the documented limits; the portal's work costs nothing, so only requests per second count.",
+        zero_work,
+    ),
+    Case(
+        "portal_work", "16,000 deals that cost the portal work: its budget of 480 s in ten minutes counts.", portal_work
+    ),
+    Case("together", "Three imports at once on one store, and interactive calls beside them.", together),
+    Case("client_cpu", "Processor time of the command line.", client_cpu),
+    Case("start_up", "Start of the command line.", start_up),
+    Case("memory", "Peak memory of the command line while it imports 100,000 deals.", memory),
+)
