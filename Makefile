@@ -16,20 +16,20 @@ help:
 	@echo 'make demo FILE=f MAPPING=m    the same with a spreadsheet of your own'
 	@echo 'make test                     all tests but the long ones, at most six minutes'
 	@echo 'make test-long                a hundred kills, every fault at three places; writes docs/reliability/'
-	@echo 'make bench                    speed and memory; writes docs/benchmarks/ and docs/benchmarks.md'
+	@echo 'make bench                    speed and memory, about 40 minutes; writes docs/benchmarks/ and docs/benchmarks.md'
 	@echo 'make check                    what CI runs: lint types layers test'
 	@echo 'make setup fmt lint types layers spec-table lock clean'
 
 setup: $(DEV_READY)
 
-# What runs the product. `pip --python` helps where the system has pip but no ensurepip.
+# What runs the product. `pip --python` helps where the system's Python came without ensurepip.
 $(RUN_READY): requirements/run.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "b24sync needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
 	       "Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	@echo 'Setting up $(VENV) (once) ...'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || { \
-	  $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m pip --python $(BIN)/python install -q pip
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/run.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@

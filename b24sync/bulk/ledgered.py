@@ -226,10 +226,21 @@ class LedgeredSender(ABC, Generic[T]):
         allowance_s = self._gate.allowance_s([method, "batch"])
         if allowance_s <= 0:
             return None
-        packets = self._packets(method, source, allowance_s)
+        if self._others:
+            self._leave_to_others(source)
+        packets = self._packets(method, source, allowance_s) if source else []
         for _ in range(sum(map(len, packets))):
             source.popleft()
-        return self._send_packets(method, packets)
+        return self._send_packets(method, packets) if packets else []
+
+    def _leave_to_others(self, source: deque[T]) -> None:
+        """Another process works on some of these too: no slot is booked for what it has taken already."""
+        states = self._ledger.states([item.key for item in source])
+        taken = {key for key, write in states.items() if write.state != PLANNED}
+        self._others.update((item.key, item) for item in source if item.key in taken)
+        left = [item for item in source if item.key not in taken]
+        source.clear()
+        source.extend(left)
 
     def _send_packets(self, method: str, packets: list[list[T]]) -> list[Settlement[T]]:
         items = [item for packet in packets for item in packet]

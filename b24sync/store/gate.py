@@ -32,11 +32,15 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class MethodBudget:
-    """What is known of one method's counter. `observed` False: the portal has shown no counter yet."""
+    """What is known of one method's counter. `observed` False: the portal has shown no counter yet.
+
+    `in_flight_since`: when the first of what is in flight was booked.
+    """
 
     method: str
     used_s: float = 0.0
     in_flight_s: float = 0.0
+    in_flight_since: float = 0.0
     reset_at: float = 0.0
     paused_until: float = 0.0
     foreign_use: bool = False
@@ -101,8 +105,13 @@ class GateRows:
         statement = self._store.insert(gate_bucket).values(portal=self._portal, **row)
         connection.execute(statement.on_conflict_do_update(index_elements=["portal"], set_=row))
 
-    def budgets(self, connection: Connection, methods: Sequence[str] | None = None) -> dict[str, MethodBudget]:
-        """Budgets by method; every asked method has one, unknown ones being empty."""
+    def budgets(
+        self, connection: Connection, methods: Sequence[str] | None = None, *, in_flight_after: float = 0.0
+    ) -> dict[str, MethodBudget]:
+        """Budgets by method; every asked method has one, unknown ones being empty.
+
+        What has been in flight since before `in_flight_after` does not count any more.
+        """
         table = gate_methods
         query = select(table).where(
             table.c.portal == self._portal,
@@ -115,7 +124,8 @@ class GateRows:
             row.method: MethodBudget(
                 row.method,
                 row.used_s,
-                row.in_flight_s,
+                row.in_flight_s if row.in_flight_since >= in_flight_after else 0.0,
+                row.in_flight_since,
                 row.reset_at,
                 row.paused_until,
                 bool(row.foreign_use),
@@ -133,6 +143,7 @@ class GateRows:
             row = {
                 "used_s": budget.used_s,
                 "in_flight_s": max(0.0, budget.in_flight_s),
+                "in_flight_since": budget.in_flight_since,
                 "reset_at": budget.reset_at,
                 "paused_until": budget.paused_until,
                 "foreign_use": budget.foreign_use,

@@ -200,7 +200,12 @@ class Ledger:
         statement = self._store.insert(writes)
         statement = statement.on_conflict_do_update(
             index_elements=["portal", "what", "key"],
-            set_={"state": DONE, "portal_id": statement.excluded.portal_id, "code": None},
+            set_={
+                "state": DONE,
+                "portal_id": statement.excluded.portal_id,
+                "code": None,
+                "message": statement.excluded.message,
+            },
             where=writes.c.state != DONE,
         )
         with self._store.write() as connection:

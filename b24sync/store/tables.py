@@ -145,6 +145,7 @@ gate_methods = Table(
     Column("epoch", String(80), nullable=False),
     Column("used_s", Float, nullable=False),
     Column("in_flight_s", Float, nullable=False),
+    Column("in_flight_since", Float, nullable=False),
     Column("reset_at", Float, nullable=False),
     Column("paused_until", Float, nullable=False),
     Column("foreign_use", Boolean, nullable=False),

@@ -104,22 +104,23 @@ class PortalClient:
             body = reply.body
             return Done(body["result"], _int(body.get("total")), _int(body.get("next")), timing)
         assert reply.verdict is not None
-        raise self._exception(method, reply.verdict)
+        raise self._exception(method, reply.verdict, write=write)
 
     def batch(
         self, commands: Mapping[str, Command], *, write: bool, priority: Priority, halt: bool = False
     ) -> BatchOutcomes:
         """One `batch` of up to 50 named commands; an outcome for every name. Cost: one request.
 
-        Raises PortalUnreachable and PortalBlocked only when proven that nothing was executed; everything
-        else is in the outcomes. Docs: settings/how-to-call-rest-api/batch.md
+        Raises PortalUnreachable and PortalBlocked only when proven that nothing was executed, or when a batch of
+        reads got no answer after all tries; everything else is in the outcomes.
+        Docs: settings/how-to-call-rest-api/batch.md
         """
         predicted = self._predict(commands.values())
         predicted["batch"] = sum(predicted.values())
         reply = self._deliver("batch", batch_body(commands, halt=halt), predicted, priority, repeat_unknown=not write)
         if reply.body is None:
             assert reply.verdict is not None
-            return self._failed_batch(commands, reply.verdict, predicted)
+            return self._failed_batch(commands, reply.verdict, predicted, write=write)
         return self._take_batch(commands, reply, predicted, halt=halt)
 
     def _take_batch(
@@ -346,11 +347,13 @@ class PortalClient:
             self.gate.paused(method, None)
 
     def _failed_batch(
-        self, commands: Mapping[str, Command], verdict: Verdict, predicted: Mapping[str, float]
+        self, commands: Mapping[str, Command], verdict: Verdict, predicted: Mapping[str, float], *, write: bool
     ) -> BatchOutcomes:
         if isinstance(verdict.outcome, NotSent):
-            raise self._exception("batch", verdict)
+            raise self._exception("batch", verdict, write=write)
         self._count_unanswered(predicted)
+        if isinstance(verdict.outcome, Unknown) and not write:
+            raise self._exception("batch", verdict, write=write)
         return dict.fromkeys(commands, verdict.outcome)
 
     @contextmanager
@@ -369,7 +372,7 @@ class PortalClient:
         """The portal may have worked and counted: the prediction stands in for its counters."""
         self.gate.observe([MethodUse(name, 0.0, seconds, None, None, seconds) for name, seconds in predicted.items()])
 
-    def _exception(self, method: str, verdict: Verdict) -> Exception:
+    def _exception(self, method: str, verdict: Verdict, *, write: bool) -> Exception:
         outcome = verdict.outcome
         if isinstance(outcome, Refused):
             return PortalRefused(method, outcome.code, outcome.text, hint=verdict.advice)
@@ -377,6 +380,11 @@ class PortalClient:
             return PortalUnreachable(
                 f"{method}: the portal {self._address.host} did not take the call after {TRIES} tries "
                 f"({outcome.code}: {outcome.text}). Nothing was executed; try again later."
+            )
+        if not write:
+            return PortalUnreachable(
+                f"{method}: the portal {self._address.host} did not answer after {TRIES} tries ({outcome.text}); "
+                "try again later."
             )
         return OutcomeUnknown(f"{method} was sent to {self._address.host} and not answered: {outcome.text}.")
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from b24sync.clock import Clock
 from b24sync.config import LimitsConfig
@@ -34,6 +34,8 @@ PROBE_SHARE = 0.02
 FOREIGN_TOLERANCE_S = 1.0
 QUEUE_POLL_S = 0.05
 THROTTLED_PAUSE_S = 2.0
+IN_FLIGHT_OF_CAP = 2.0
+"""In flight for longer than two request caps: its process was killed, the portal has long ended the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Gate:
         """Server seconds that may be booked now for work that uses all of `methods`; 0 = wait first."""
         with self._store.read() as connection:
             now = self._rows.now(connection)
-            budgets = self._rows.budgets(connection, methods)
+            budgets = self._budgets(connection, now, methods)
         return min((self._room_s(budget, now, "bulk") for budget in budgets.values()), default=float("inf"))
 
     def wait_for_allowance(self, methods: list[str]) -> None:
@@ -151,7 +153,7 @@ class Gate:
             return
         with self._store.quick_write() as connection:
             now = self._rows.now(connection)
-            known = self._rows.budgets(connection, [use.method for use in uses])
+            known = self._budgets(connection, now, [use.method for use in uses])
             self._rows.save_budgets(connection, [self._learn(known[use.method], use, now) for use in uses])
 
     def throttled(self) -> None:
@@ -186,7 +188,7 @@ class Gate:
         with self._store.read() as connection:
             now = self._rows.now(connection)
             bucket = self._rows.bucket(connection)
-            budgets = self._rows.budgets(connection)
+            budgets = self._budgets(connection, now)
             waiters = self._rows.waiters(connection)
         rate = self.limits.rate_per_s
         level = max(0.0, bucket.tat - now) * rate if rate else 0.0
@@ -228,6 +230,11 @@ class Gate:
 
     # -- rules ------------------------------------------------------------------------------------
 
+    def _budgets(self, connection: Any, now: float, methods: list[str] | None = None) -> dict[str, MethodBudget]:
+        return self._rows.budgets(
+            connection, methods, in_flight_after=now - IN_FLIGHT_OF_CAP * self.limits.request_cap_s
+        )
+
     def _room_s(self, budget: MethodBudget, now: float, priority: Priority) -> float:
         """Seconds that may still be booked for one method."""
         limit = self.limits.operating_limit_s
@@ -249,13 +256,17 @@ class Gate:
             self._refuse_when_stopped()
             with self._store.quick_write() as connection:
                 now = self._rows.now(connection)
-                budgets = self._rows.budgets(connection, methods)
+                budgets = self._budgets(connection, now, methods)
                 short = [b for b in budgets.values() if not self._fits(b, predicted[b.method], now, priority)]
                 if not short:
                     self._rows.save_budgets(
                         connection,
                         [
-                            replace(b, in_flight_s=b.in_flight_s + predicted[b.method])
+                            replace(
+                                b,
+                                in_flight_s=b.in_flight_s + predicted[b.method],
+                                in_flight_since=b.in_flight_since if b.in_flight_s > 0 else now,
+                            )
                             for b in budgets.values()
                             if predicted[b.method] > 0
                         ],

@@ -101,7 +101,7 @@ def write_csv(path: Path, count: int, *, first: int = 1) -> Path:
 
 
 def write_xlsx(path: Path, count: int) -> Path:
-    """A workbook with shared strings, as Excel writes it; made in a process of its own, which takes its memory along."""
+    """A workbook with shared strings, as Excel writes it; made in a process of its own, so that its memory goes."""
     process = get_context("spawn").Process(target=_write_xlsx, args=(path, count))
     process.start()
     process.join()

@@ -73,10 +73,10 @@ def _surroundings(case: Mapping[str, Any]) -> str:
     machine = case["machine"]
     changes = " with uncommitted changes" if case["uncommitted_changes"] else ""
     libraries = ", ".join(f"{name} {version}" for name, version in case["libraries"].items())
+    box = f"{machine['cores']} x {machine['processor']}, {machine['memory_mb']:,} MB, {machine['system']}"
     return (
         f"Measured {case['measured_at']} at commit {case['commit'][:12] or 'unknown'}{changes}; "
-        f"Python {case['python']}, {libraries}; {machine['cores']} x {machine['processor']}, {machine['memory_mb']:,} MB, {machine['system']}, "
-        f"load {machine['load_at_start']} at the start."
+        f"Python {case['python']}, {libraries}; {box}, load {machine['load_at_start']} at the start."
     )
 
 

@@ -73,7 +73,7 @@ def kill_imports(folder: Path, *, way: str, created_time: bool, seed: int, kills
             ended = rehearsal.run(*words)
             assert ended.code == DONE, ended
             assert_each_deal_once(rehearsal)
-            _assert_quiet(rehearsal, words, "import")
+            _assert_quiet(rehearsal, words)
         except AssertionError as error:
             error.add_note(f"{chain}")
             raise
@@ -97,7 +97,7 @@ def kill_starts(folder: Path, *, seed: int, kills: int) -> Chain:
             chain.left_unknown = assert_each_workflow_once(rehearsal)
             assert ended.code == (UNKNOWN_LEFT if chain.left_unknown else DONE), ended
             assert ended.result["unknown"] == chain.left_unknown
-            _assert_quiet(rehearsal, words, "workflow.start")
+            _assert_quiet(rehearsal, words)
         except AssertionError as error:
             error.add_note(f"{chain}")
             raise
@@ -139,10 +139,9 @@ def _kill_again_and_again(
             chain.ended_before += 1
 
 
-def _assert_quiet(rehearsal: Rehearsal, words: list[str], method: str) -> None:
+def _assert_quiet(rehearsal: Rehearsal, words: list[str]) -> None:
     """Once more: nothing is left to write."""
-    assert rehearsal.sandbox.wait_idle()
-    seen = rehearsal.sandbox.calls()[-1]["seq"]
+    seen = rehearsal.last_call()
     rehearsal.run(*words)
     assert rehearsal.sandbox.calls(since=seen), "the last run asked nothing"
-    assert rehearsal.sandbox.calls(since=seen, method=method) == [], "the last run wrote something"
+    assert rehearsal.write_calls(seen) == [], "the last run wrote something"

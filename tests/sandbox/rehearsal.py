@@ -14,14 +14,17 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sandbox_process import PROJECT, SandboxProcess
+
+Result = TypeVar("Result")
 
 ORIGINATOR = "old-crm"
 PIPELINE = "Проекты"
@@ -34,7 +37,6 @@ SEED: dict[str, Any] = {
     "categories": [{"name": PIPELINE, "stages": [{"name": name} for name in STAGE_OF.values()]}],
     "userfields": [
         {"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "TRACE", "USER_TYPE_ID": "string", "LABEL": "След процесса"},
-        {"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "PARTNER", "USER_TYPE_ID": "crm", "LABEL": "Партнёр"},
     ],
     "templates": [
         {"NAME": WAITS, "kind": "waits"},
@@ -49,6 +51,8 @@ REQUEST_CAP_S = 2.0
 ROW_COST_S, START_COST_S = 0.02, 0.01
 """Wall-clock seconds: some 33 rows fit a third of the request cap, so a short file becomes several requests."""
 
+WAYS = ("batch_import", "single_import")
+
 SANDBOX_OPTIONS: dict[str, Any] = {
     "seed": SEED,
     "scale": SCALE,
@@ -62,6 +66,9 @@ SANDBOX_OPTIONS: dict[str, Any] = {
 
 TEMPLATE_OF = {stage: template for template, stage in STAGE_OF.items()}
 
+IMPORTS, STARTS = "import", "workflow.start"
+"""Parts of the names of the methods that write."""
+
 FIRST_CREATED = datetime(2024, 1, 9, 10, 0)
 CLI_TIMEOUT_S = 150.0
 
@@ -71,13 +78,14 @@ DONE, REFUSED, UNKNOWN_LEFT, BLOCKED, CONFIG = 0, 3, 75, 69, 78
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the file. `created` is written as the cell, whatever it says."""
+    """A line of the file, cell by cell, whatever the cells say."""
 
     key: str
     title: str
     stage: str
     created: str
     amount: str
+    note: str = "-"
 
 
 def rows(count: int, *, first: int = 1) -> list[Row]:
@@ -177,23 +185,29 @@ class Rehearsal:
         way: str = "batch_import",
         history: bool = False,
         webhook: str | None = None,
-        store: str | None = None,
-        workflows: Mapping[str, str] | None = None,
+        store: Path | None = None,
+        note_field: str = "comments",
     ) -> None:
         self.folder = folder
         self.sandbox = sandbox
         self.history = history
         folder.mkdir(parents=True, exist_ok=True)
-        self.store = Path(store) if store else folder / "store.db"
-        portal = sandbox.toml_block.replace(sandbox.url, webhook or sandbox.url)
-        parts = [portal, f'[store]\nurl = "sqlite:///{self.store}"', f'[import]\nway = "{way}"']
-        parts += [_start_table(template, stage) for template, stage in (workflows or STAGE_OF).items()]
-        self.config = folder / "config.toml"
-        self.config.write_text("\n\n".join(parts), encoding="utf-8")
+        self.store = store or folder / "store.db"
+        self.way = way
+        self.config = self.write_config("config.toml", webhook or sandbox.url)
         self.mapping = folder / "deals.toml"
-        self.mapping.write_text(_mapping(history=history), encoding="utf-8")
+        self.mapping.write_text(_mapping(note_field, history=history), encoding="utf-8")
         self.file = self.write_file("deals.csv", planned)
         self.planned = list(planned)
+
+    def write_config(self, name: str, webhook: str) -> Path:
+        """A configuration of this store for one webhook of the sandbox."""
+        portal = self.sandbox.toml_block.replace(self.sandbox.url, webhook)
+        parts = [portal, f'[store]\nurl = "sqlite:///{self.store}"', f'[import]\nway = "{self.way}"']
+        parts += [_start_table(template, stage) for template, stage in STAGE_OF.items()]
+        path = self.folder / name
+        path.write_text("\n\n".join(parts), encoding="utf-8")
+        return path
 
     def write_file(self, name: str, planned: Sequence[Row]) -> Path:
         """A CSV file of `planned`, its lines in an order of their own where creation times are sent."""
@@ -203,21 +217,22 @@ class Rehearsal:
         path = self.folder / name
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(["Id", "Title", "Stage", "Created", "Amount"])
-            writer.writerows([row.key, row.title, row.stage, row.created, row.amount] for row in lines)
+            writer.writerow(["Id", "Title", "Stage", "Created", "Amount", "Note"])
+            writer.writerows([row.key, row.title, row.stage, row.created, row.amount, row.note] for row in lines)
         return path
 
     # -- commands -------------------------------------------------------------------------------------
 
-    def start(self, *words: str) -> Running:
-        """Start `b24sync WORDS` with this rehearsal's configuration."""
-        command = [sys.executable, "-m", "b24sync", "--config", str(self.config), *words]
+    def start(self, *words: str, config: Path | None = None) -> Running:
+        """Start `b24sync WORDS` with this rehearsal's configuration, or with another one of it."""
+        command = [sys.executable, "-m", "b24sync", "--config", str(config or self.config), *words]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("B24SYNC_")}
         return Running(
             subprocess.Popen(
                 command,
                 cwd=PROJECT,
                 env={**clean, "PYTHONUTF8": "1"},
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -257,6 +272,16 @@ class Rehearsal:
             for one in self.sandbox.state("workflows")
         )
 
+    def write_calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """Requests that write, executed or not, after one number of the sandbox's ledger of calls."""
+        calls = [*self.sandbox.calls(since=since, method=IMPORTS), *self.sandbox.calls(since=since, method=STARTS)]
+        return sorted(calls, key=lambda call: int(call["seq"]))
+
+    def last_call(self) -> int:
+        """The number of the sandbox's latest call."""
+        assert self.sandbox.wait_idle()
+        return max((int(call["seq"]) for call in self.sandbox.calls()), default=0)
+
     def count_started(self) -> int:
         """How many workflows the sandbox has started."""
         return int(self.sandbox.figures()["workflows"]["started"])
@@ -270,7 +295,7 @@ class Rehearsal:
             return {key: (state, portal_id) for key, state, portal_id in found}
 
 
-def _mapping(*, history: bool) -> str:
+def _mapping(note_field: str, *, history: bool) -> str:
     created = '{ field = "created_time", format = "%d.%m.%Y %H:%M" }' if history else '"-"'
     return "\n".join(
         [
@@ -282,6 +307,7 @@ def _mapping(*, history: bool) -> str:
             '"Stage" = "stage"',
             f'"Created" = {created}',
             '"Amount" = "opportunity"',
+            f'"Note" = "{note_field}"',
             "[constants]",
             f'pipeline = "{PIPELINE}"',
             'currency = "RUB"',
@@ -294,6 +320,14 @@ def _start_table(template: str, stage: str) -> str:
     if template == TRACE:
         lines.append(f'trace = "{TRACE_FIELD}"')
     return "\n".join(lines)
+
+
+def side_by_side(plays: Iterable[Callable[[], Result]]) -> list[Result]:
+    """Run all of them at the same time, since most of their time is waiting. Raises what the first of them raised."""
+    todo = list(plays)
+    with ThreadPoolExecutor(len(todo)) as pool:
+        futures = [pool.submit(play) for play in todo]
+        return [future.result() for future in futures]
 
 
 # -- the verdict --------------------------------------------------------------------------------------

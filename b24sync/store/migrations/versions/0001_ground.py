@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.String(length=80), nullable=False),
         sa.Column("used_s", sa.Float(), nullable=False),
         sa.Column("in_flight_s", sa.Float(), nullable=False),
+        sa.Column("in_flight_since", sa.Float(), nullable=False),
         sa.Column("reset_at", sa.Float(), nullable=False),
         sa.Column("paused_until", sa.Float(), nullable=False),
         sa.Column("foreign_use", sa.Boolean(), nullable=False),

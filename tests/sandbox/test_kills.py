@@ -1,0 +1,103 @@
+"""`kill -9` at random moments, the same command again: each deal once, each workflow once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kills import Chain, kill_imports, kill_starts
+from rehearsal import (
+    DONE,
+    IMPORTS,
+    ROW_COST_S,
+    SANDBOX_OPTIONS,
+    SCALE,
+    WAYS,
+    Rehearsal,
+    assert_each_deal_once,
+    rows,
+    side_by_side,
+)
+from reliability import write_figures
+from sandbox_process import running_sandbox
+
+
+def assert_it_bit(chain: Chain, kills: int) -> None:
+    """It was killed that often, mostly between the first and the last row."""
+    assert len(chain.kills) == kills, chain
+    assert chain.between * 2 > kills, chain
+    assert (chain.held, chain.duplicates, chain.lost) == (chain.planned, 0, 0), chain
+
+
+def test_killed_imports_go_on_where_they_stood(tmp_path: Path) -> None:
+    with_history = partial(kill_imports, tmp_path / "1", way="batch_import", created_time=True, seed=3, kills=3)
+    without = partial(kill_imports, tmp_path / "2", way="single_import", created_time=False, seed=4, kills=3)
+    for chain in side_by_side([with_history, without]):
+        assert_it_bit(chain, 3)
+
+
+def test_killed_workflow_starts_go_on_where_they_stood(tmp_path: Path) -> None:
+    chain = kill_starts(tmp_path, seed=5, kills=4)
+    assert len(chain.kills) == 4 and chain.between > 2, chain
+    assert (chain.duplicates, chain.lost) == (0, 0), chain
+
+
+IN_FLIGHT: list[dict[str, Any]] = [
+    {"kind": "slow", "params": {"after_s": 3.5}},  # executed when its process is long dead
+    {"kind": "hang_before"},  # never executed
+]
+
+
+def test_nothing_overtakes_the_request_that_a_killed_import_left_in_flight(tmp_path: Path) -> None:
+    """The portal takes no creation time earlier than its newest: rows sent too early would bar those in flight."""
+    plays = [partial(overtaken, way, fault, tmp_path / f"{way} {fault['kind']}") for way in WAYS for fault in IN_FLIGHT]
+    side_by_side(plays)
+
+
+def overtaken(way: str, fault: dict[str, Any], folder: Path) -> None:
+    """Kill an import with creation times while its third request is in flight, and run it again at once."""
+    options = {**SANDBOX_OPTIONS, "request_cap_s": 5 * SCALE}
+    with running_sandbox(**options) as sandbox:
+        rehearsal = Rehearsal(folder, sandbox, planned=rows(160), way=way, history=True)
+        sandbox.fault(fault["kind"], IMPORTS, nth=3, params=fault.get("params", {}))
+        running = rehearsal.start(*rehearsal.import_words())
+        while not sandbox.faults()[0]["fired"] and running.alive:
+            time.sleep(ROW_COST_S)
+        assert running.kill()
+        held = rehearsal.count_held()
+        assert 0 < held < 160
+        ended = rehearsal.run_import()
+        assert ended.code == DONE, ended
+        assert_each_deal_once(rehearsal)
+
+
+@pytest.mark.long
+def test_a_hundred_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    plays: list[Callable[[Path], Chain]] = [
+        partial(kill_imports, way=way, created_time=created_time, seed=seed, kills=5)
+        for seed in (101, 102, 103)
+        for way in WAYS
+        for created_time in (False, True)
+    ]
+    plays += [partial(kill_starts, seed=seed, kills=5) for seed in range(201, 209)]
+    with ThreadPoolExecutor(3) as pool:
+        chains = list(pool.map(lambda numbered: numbered[1](tmp_path / str(numbered[0])), enumerate(plays)))
+    totals = {
+        "kills": sum(len(chain.kills) for chain in chains),
+        "between_first_and_last_row": sum(chain.between for chain in chains),
+        "before_the_first_row": sum(kill.held == 0 for chain in chains for kill in chain.kills),
+        "runs_that_ended_before_their_kill": sum(chain.ended_before for chain in chains),
+        "rows_planned": sum(chain.planned for chain in chains),
+        "duplicates": sum(chain.duplicates for chain in chains),
+        "lost": sum(chain.lost for chain in chains),
+        "starts_left_unknown": sum(chain.left_unknown for chain in chains),
+    }
+    write_figures("kills", chains, totals)
+    assert totals["kills"] == 100
+    assert totals["between_first_and_last_row"] > 50
+    assert (totals["duplicates"], totals["lost"]) == (0, 0)

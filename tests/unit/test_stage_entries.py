@@ -1,0 +1,87 @@
+"""Stage entries: a deal's n-th stay in a stage, however often it is seen there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from b24sync.store.engine import Store, open_store
+from b24sync.store.stage_entries import note_created, note_entries
+from b24sync.store.tables import stage_entries
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    yield opened
+    opened.close()
+
+
+def note(store: Store, *seen: tuple[int, str], portal: str = "main") -> dict[int, int]:
+    return note_entries(store, portal, "deal", seen, source="test", at=1.0)
+
+
+def entries(store: Store, deal: int, portal: str = "main") -> list[tuple[str, int]]:
+    table = stage_entries
+    query = select(table.c.stage, table.c.n).where(table.c.entity_id == deal, table.c.portal == portal)
+    with store.read() as connection:
+        return [(row.stage, row.n) for row in connection.execute(query.order_by(table.c.seq))]
+
+
+def test_two_sightings_with_no_other_stage_between_them_are_one_entry(store: Store) -> None:
+    assert note(store, (1, "NEW"), (1, "NEW")) == {1: 1}
+    assert note(store, (1, "NEW")) == {1: 1}
+    assert entries(store, 1) == [("NEW", 1)]
+
+
+def test_a_deal_that_comes_back_to_a_stage_has_a_second_entry(store: Store) -> None:
+    note(store, (1, "NEW"))
+    assert note(store, (1, "WON"), (1, "NEW")) == {1: 2}
+    assert note(store, (1, "WON")) == {1: 2}
+    assert entries(store, 1) == [("NEW", 1), ("WON", 1), ("NEW", 2), ("WON", 2)]
+
+
+def test_deals_and_portals_are_counted_apart(store: Store) -> None:
+    note(store, (1, "NEW"), (2, "NEW"), (1, "WON"))
+    note(store, (1, "NEW"), portal="other")
+    assert entries(store, 2) == [("NEW", 1)]
+    assert entries(store, 1, "other") == [("NEW", 1)]
+
+
+def test_what_was_just_made_is_noted_once_and_joins_the_later_sightings(store: Store) -> None:
+    for _ in range(2):
+        note_created(store, "main", "deal", [(1, "NEW"), (2, "NEW")], source="import", at=1.0)
+    assert note(store, (1, "NEW"), (2, "WON")) == {1: 1, 2: 1}
+    assert entries(store, 2) == [("NEW", 1), ("WON", 1)]
+
+
+def test_thousands_of_sightings_are_noted_in_pieces(store: Store) -> None:
+    seen = [(deal, stage) for deal in range(1, 701) for stage in ("NEW", "WON", "NEW")]
+    assert set(note(store, *seen).values()) == {2}
+    assert entries(store, 700) == [("NEW", 1), ("WON", 1), ("NEW", 2)]
+
+
+sightings = st.lists(st.tuples(st.integers(1, 3), st.sampled_from("ABC")), min_size=1, max_size=25)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(pieces=st.lists(sightings, min_size=1, max_size=4))
+def test_entries_are_the_runs_of_equal_stages_however_the_sightings_are_cut(
+    store: Store, pieces: list[list[tuple[int, str]]]
+) -> None:
+    with store.write() as connection:
+        connection.execute(stage_entries.delete())
+    for piece in pieces:
+        last = note(store, *piece)
+    history = [sighting for piece in pieces for sighting in piece]
+    for deal in {deal for deal, _ in history}:
+        runs = [stage for stage, _ in groupby(stage for seen, stage in history if seen == deal)]
+        expected = [(stage, runs[: index + 1].count(stage)) for index, stage in enumerate(runs)]
+        assert entries(store, deal) == expected
+        assert last.get(deal, expected[-1][1]) == expected[-1][1]
