@@ -40,6 +40,7 @@ class Sandbox:
         self._process = process
         # The control API is on this machine: a proxy of the environment has no business with it.
         self._opener = build_opener(ProxyHandler({}))
+        self.scale: float = self.get("health")["scale"]
         config = self.get("config")
         self.webhook: str = config["webhook"]
         """Incoming webhook of the portal's administrator, ends with a slash."""
@@ -109,20 +110,16 @@ def running_sandbox(
             cwd=PROJECT,
             start_new_session=True,  # Ctrl-C reaches the caller alone, which then ends its children in order
         )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         first = process.stdout.readline()
         if " listening on " not in first:
+            process.wait(END_TIMEOUT_S)
             raise Failed(f"the sandbox did not start: {first}{errors.read_text(encoding='utf-8')}")
-        threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
         yield Sandbox(process, first.rsplit(" ", 1)[1].strip())
     finally:
         end_process(process)
-
-
-def _drain(stream: IO[str]) -> None:
-    for _ in stream:
-        pass
+        process.stdout.close()
 
 
 def end_process(process: subprocess.Popen[str]) -> None:

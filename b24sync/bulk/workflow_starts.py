@@ -1,9 +1,11 @@
 """Start the right workflow for each deal by its stage, exactly once per (deal, template, stage entry).
 
 What an `Unknown` start became is read from `bizproc.workflow.instances` or from the trace field that the
-template writes. Without a trace, "no instance" proves that nothing was started only while workflows of the
-same template that surely were started at about that time still wait: if those are gone too, this one may
-have come and gone as well. Such a start stays unknown: it is listed and never restarted by itself (design 5).
+template writes. A trace that did not change proves that nothing was started, unless the field was filled before
+and the template may have written the same again. Without a trace, "no instance" proves that nothing was started
+only while workflows of the same template that surely were started at about that time still wait: if those are
+gone too, this one may have come and gone as well. A start that stays unknown is listed and never restarted by
+itself (design 5).
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ MAX_STARTS_PER_REQUEST = 25
 PEERS = 20
 HISTORY_CURSOR = "stage history of deals"
 HISTORY_PIECE = 2500
+NO_TRACE: tuple[Any, ...] = (None, "", [], False)
+"""What an empty field reads as, whatever its type."""
 STARTED_TOLERANCE_S = 2.0
 """STARTED has whole seconds, and the portal's clock is only known from its answers."""
 
@@ -353,24 +357,47 @@ class _Starter(LedgeredSender[Start]):
         found = {}
         for start in traced:
             value = rows.get(start.deal_id, {}).get(start.rule.trace or "")
-            if value not in (None, "", [], False) and value != writes[start.key].detail.get("before"):
+            if value not in NO_TRACE and value != writes[start.key].detail.get("before"):
                 found[start.key] = f"trace {start.rule.trace}"
         return found
 
     def _absent_is_final(self, rows: Sequence[Write]) -> list[Write]:
-        """A trace proves; else peers of the same template must all wait still (see the module's text)."""
-        done = [write for write in self._ledger.in_state(DONE) if write.sent_at is not None]
+        """A trace that must have changed proves; else peers of the same template must all wait still (see the top)."""
         peers: dict[int, list[Write]] = {}
-        for row in rows:
-            template = row.detail.get("template")
-            if not row.detail.get("trace") and isinstance(template, int) and template not in peers:
+        done = [write for write in self._ledger.in_state(DONE) if write.sent_at is not None]
+        unproven = [row for row in rows if not row.detail.get("trace") or row.detail.get("before") not in NO_TRACE]
+        for row in unproven:
+            template = row.detail["template"]
+            if template not in peers:
                 near = [write for write in done if write.detail.get("template") == template]
                 near.sort(key=lambda write: abs((write.sent_at or 0.0) - (row.sent_at or 0.0)))
                 peers[template] = near[:PEERS]
-        asked = [(int(w.detail["deal"]), template) for template, group in peers.items() for w in group]
+        telling = self._all_wait(peers) | self._traces_differ(peers)
+        silent = {row.key for row in unproven if row.detail["template"] not in telling}
+        return [row for row in rows if row.key not in silent]
+
+    def _all_wait(self, peers: Mapping[int, Sequence[Write]]) -> set[int]:
+        """Templates whose peers all wait still: one more of them would be seen."""
+        asked = [(int(write.detail["deal"]), template) for template, group in peers.items() for write in group]
         waiting = {i.id for group in instances_of(self._client, asked).values() for i in group} if asked else set()
-        waits = {
-            template: bool(group) and all(write.portal_id in waiting for write in group)
+        return {t for t, group in peers.items() if group and all(write.portal_id in waiting for write in group)}
+
+    def _traces_differ(self, peers: Mapping[int, Sequence[Write]]) -> set[int]:
+        """Templates that left another trace than the one before, on every peer that had one before.
+
+        A template that always writes the same value shows nothing the second time that it starts on a deal.
+        """
+        marked = {
+            template: [w for w in group if w.detail.get("trace") and w.detail.get("before") not in NO_TRACE]
             for template, group in peers.items()
         }
-        return [row for row in rows if row.detail.get("trace") or waits.get(row.detail.get("template", -1), False)]
+        marked = {template: group for template, group in marked.items() if group}
+        fields = dict.fromkeys(write.detail["trace"] for group in marked.values() for write in group)
+        ids = list({int(write.detail["deal"]) for group in marked.values() for write in group})
+        rows = read_by_ids(self._client, DEAL, ids, list(fields)) if ids else {}
+
+        def differs(write: Write) -> bool:
+            present = rows.get(int(write.detail["deal"]), {}).get(write.detail["trace"])
+            return present not in (*NO_TRACE, write.detail["before"])
+
+        return {template for template, group in marked.items() if all(map(differs, group))}

@@ -97,7 +97,13 @@ class Ledger:
     def _planning(self, insert: Any) -> Any:
         return insert.on_conflict_do_update(
             index_elements=["portal", "what", "key"],
-            set_={"state": PLANNED, "run_id": insert.excluded.run_id, "code": None, "message": None},
+            set_={
+                "state": PLANNED,
+                "run_id": insert.excluded.run_id,
+                "code": None,
+                "message": None,
+                "detail": insert.excluded.detail,
+            },
             where=or_(writes.c.state == REFUSED, writes.c.state == PLANNED),  # in_() cannot be expanded row by row
         )
 

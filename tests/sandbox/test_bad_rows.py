@@ -60,7 +60,7 @@ def test_one_row_that_the_portal_refuses_among_a_thousand(way: str, tmp_path: Pa
     planned = rows(COUNT)
     bad = planned[BAD] = replace(planned[BAD], note="")
     with running_sandbox(**FAST) as sandbox:
-        rehearsal = Rehearsal(tmp_path, sandbox, planned=planned, way=way, note_field="UF_CRM_NOTE", history=True)
+        rehearsal = Rehearsal(tmp_path, sandbox, planned=planned, way=way, note_field='"UF_CRM_NOTE"', history=True)
         assert_one_refused(rehearsal, rehearsal.run_import(), bad, "CRM_FIELD_ERROR_REQUIRED", ["Заметка"])
 
 
@@ -68,7 +68,7 @@ def test_one_row_with_an_impossible_date_among_a_thousand(tmp_path: Path) -> Non
     planned = rows(COUNT)
     bad = planned[BAD] = replace(planned[BAD], created="31.02.2024 10:00")
     with running_sandbox(**FAST) as sandbox:
-        rehearsal = Rehearsal(tmp_path, sandbox, planned=planned, note_field="UF_CRM_NOTE", history=True)
+        rehearsal = Rehearsal(tmp_path, sandbox, planned=planned, note_field='"UF_CRM_NOTE"', history=True)
         assert_one_refused(rehearsal, rehearsal.run_import(), bad, "BAD_DATE", ["31.02.2024", "Created"])
 
 
@@ -78,7 +78,7 @@ def test_an_import_that_the_portal_refuses_row_by_row_stops_after_two_hundred(wa
     with running_sandbox(**{**FAST, "seed": {**FAST["seed"], "users": [forbidden]}}) as sandbox:
         hook = sandbox.post("webhooks", {"user_id": 5, "secret": "norightsecret01"})
         rehearsal = Rehearsal(
-            tmp_path, sandbox, planned=rows(COUNT), way=way, webhook=hook["url"], note_field="UF_CRM_NOTE"
+            tmp_path, sandbox, planned=rows(COUNT), way=way, webhook=hook["url"], note_field='"UF_CRM_NOTE"'
         )
         ended = rehearsal.run_import()
         assert ended.code == REFUSED, ended

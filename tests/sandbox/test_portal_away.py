@@ -75,6 +75,19 @@ def test_a_dead_webhook_is_told_and_nothing_is_sent(tmp_path: Path) -> None:
         assert len(sandbox.calls()) == 1, "one call is enough to know"
 
 
+def test_a_redirect_to_a_strange_host_is_not_followed(tmp_path: Path) -> None:
+    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
+        rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(COUNT), way="single_import")
+        sandbox.fault("redirect", IMPORTS, nth=2, params={"location": "https://portal.example.net"})
+        ended = rehearsal.run_import()
+        assert ended.code == BLOCKED, ended
+        assert "portal.example.net" in ended.stderr and "hosts" in ended.stderr
+        assert 0 < rehearsal.count_held() < COUNT
+        again = rehearsal.run_import()
+        assert again.code == DONE, again
+        assert_each_deal_once(rehearsal)
+
+
 def test_a_portal_that_is_deleted_in_the_middle_and_comes_back(tmp_path: Path) -> None:
     with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
         rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(COUNT))
