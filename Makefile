@@ -43,7 +43,7 @@ demo: $(RUN_READY)
 	@$(BIN)/python scripts/demo.py $(if $(FILE),--file "$(FILE)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 test: $(DEV_READY)
-	@$(BIN)/pytest -n 2 -m 'not long' $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal -m 'not long' $(PYTEST_ARGS)
 
 test-long: $(DEV_READY)
 	@$(BIN)/pytest -m long $(PYTEST_ARGS)

@@ -15,12 +15,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from demo_story import Demo
+from demo_story import FULL, SMALL, Demo
 from own_file import OwnFiles, Pair
 from subprocesses import PROJECT, Failed, ended_by_signals
 
-FULL_SIZE = (4_000, 9_000, 16_000)
-SMALL_SIZE = (100, 225, 400)
 INTERRUPTED_EXIT = 130
 
 
@@ -50,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.file:
                 pairs = [Pair(file, mapping) for file, mapping in zip(options.file, options.mapping, strict=True)]
                 return OwnFiles(options.out, options.scale, pairs, options.blueprint).play()
-            return Demo(options.out, options.scale, SMALL_SIZE if options.small else FULL_SIZE).play()
+            return Demo(options.out, options.scale, SMALL if options.small else FULL).play()
     except Failed as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1

@@ -15,15 +15,9 @@ from subprocesses import PROJECT, Command, Connector, Failed, Finished, Sandbox,
 
 MARKER = ".b24sync-demo"
 """Marks a folder as ours to empty."""
-IMPORT_COST_S = 0.1
-"""Portal work per imported row, at the dear end of what portals show (0 to 0.1 s per deal)."""
-START_COST_S = 0.1
-"""Portal work per workflow start: its head runs inside the call."""
-COSTS: Mapping[str, float] = {
-    "crm.item.batchImport": IMPORT_COST_S,
-    "crm.item.import": IMPORT_COST_S,
-    "bizproc.workflow.start": START_COST_S,
-}
+COST_S = 0.1
+"""Portal work per imported row or workflow start, at the dear end of what portals show (0 to 0.1 s per deal)."""
+METHODS_WITH_COST = ("crm.item.batchImport", "crm.item.import", "bizproc.workflow.start")
 POLL_S = 0.5
 WATCH_S = 0.05
 TELL_EVERY_S = 5.0
@@ -35,9 +29,10 @@ TYPE_IDS: Mapping[str, int] = {"lead": 1, "deal": 2, "contact": 3, "company": 4}
 class Stage:
     """One demo's folder, sandbox and command line, and the list of its promises."""
 
-    def __init__(self, folder: Path, scale: float) -> None:
+    def __init__(self, folder: Path, scale: float, cost_s: float = COST_S) -> None:
         self.folder = folder
         self.scale = scale
+        self._cost_s = cost_s
         self.broken: list[str] = []
         self._step = 0
         self._reasons_told = False
@@ -84,7 +79,8 @@ class Stage:
     @contextmanager
     def portal(self, config: str, seed: Mapping[str, Any] | None = None) -> Iterator[None]:
         """A fresh sandbox and a config.toml for it; `config` is appended to the sandbox's own block."""
-        with running_sandbox(self.folder, scale=self.scale, costs=COSTS, seed=seed) as sandbox:
+        costs = dict.fromkeys(METHODS_WITH_COST, self._cost_s)
+        with running_sandbox(self.folder, scale=self.scale, costs=costs, seed=seed) as sandbox:
             self.sandbox = sandbox
             path = self.folder / "config.toml"
             path.write_text(f"{sandbox.toml_block}\n\n{config}", encoding="utf-8")
@@ -99,8 +95,8 @@ class Stage:
             f"{480 / scale:g} s of portal work per {600 / scale:g} s"
         )
         self.say(
-            f"   instead of 480 s per 10 minutes, and {IMPORT_COST_S:g} s of work per row become "
-            f"{IMPORT_COST_S / scale * 1000:.2g} ms. A second here is {scale:g} s of a real portal."
+            f"   instead of 480 s per 10 minutes, and {self._cost_s:g} s of work per row become "
+            f"{self._cost_s / scale * 1000:.2g} ms. A second here is {scale:g} s of a real portal."
         )
 
     # -- the command line -------------------------------------------------------------------------

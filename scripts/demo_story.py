@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from demo_data import Deals, File, Generator
-from demo_stage import Stage
+from demo_stage import COST_S, Stage
 from subprocesses import PROJECT, Failed
 
 EXAMPLES = PROJECT / "examples" / "demo"
@@ -22,11 +23,26 @@ TEMPLATES: Mapping[str, str] = {
 SEED = {"templates": [{"NAME": "Контроль оплаты", "kind": "trace", "trace_field": TRACE_FIELD}]}
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Good rows of each file, and seconds of portal work per row."""
+
+    companies: int
+    contacts: int
+    deals: int
+    cost_s: float = COST_S
+
+
+FULL = Size(4_000, 9_000, 16_000)
+SMALL = Size(100, 225, 400, 3 * COST_S)
+"""Few rows, each dearer: there must be a middle in which to kill the import."""
+
+
 class Demo:
     """16,000 deals with their companies and contacts: provisioned, imported, killed, resumed, started, judged."""
 
-    def __init__(self, folder: Path, scale: float, size: tuple[int, int, int]) -> None:
-        self._stage = Stage(folder, scale)
+    def __init__(self, folder: Path, scale: float, size: Size) -> None:
+        self._stage = Stage(folder, scale, size.cost_s)
         self._size = size
         self._companies: File
         self._contacts: File
@@ -52,12 +68,11 @@ class Demo:
 
     def _generate(self) -> None:
         stage = self._stage
-        companies, contacts, deals = self._size
         with stage.step("Files of a client", "Made-up, but untidy like real ones: three formats, a few bad rows."):
             generator = Generator(stage.folder)
-            self._companies = generator.companies(companies)
-            self._contacts = generator.contacts(contacts)
-            self._deals = generator.deals(deals)
+            self._companies = generator.companies(self._size.companies)
+            self._contacts = generator.contacts(self._size.contacts)
+            self._deals = generator.deals(self._size.deals)
             for file, form in (
                 (self._companies, "CSV, windows-1251, semicolons"),
                 (self._contacts, "CSV, UTF-8"),

@@ -25,6 +25,8 @@ from b24sync.transport.protocol import Command
 
 LOOKUP_GRACE_S = 5.0
 """Added to the request cap before "not found" is believed (design 4)."""
+LOOK_AGAIN_S = 1.0
+"""The portal may only just be working on it: the first looks come soon, the pauses between them double."""
 UNKNOWN_TRIES = 4
 OTHERS_POLL_S = 0.5
 
@@ -319,6 +321,7 @@ class LedgeredSender(ABC, Generic[T]):
 
     def _look_up(self) -> None:
         """Settle Unknown writes from the portal: found = done; absent for sure = planned again; else unknown."""
+        pause_s = LOOK_AGAIN_S
         while self._unknown:
             started = self._client.clock.wall_s()
             writes = self._ledger.states(list(self._unknown))
@@ -331,22 +334,30 @@ class LedgeredSender(ABC, Generic[T]):
             ripe = [writes[key] for key in self._unknown if self._ripe_at(writes[key]) <= started]
             self._settle_absent(ripe)
             if self._unknown:
-                until = min(self._ripe_at(writes[key]) for key in self._unknown)
-                self._client.clock.sleep(max(0.2, until - self._client.clock.wall_s()))
+                ripe_in_s = min(self._ripe_at(writes[key]) for key in self._unknown) - self._client.clock.wall_s()
+                self._client.clock.sleep(max(0.2, min(ripe_in_s, pause_s)))
+                pause_s *= 2
         self.progress.unknown = 0
 
     def _ripe_at(self, row: Write) -> float:
         return (row.sent_at or 0.0) + self._gate.limits.request_cap_s + LOOKUP_GRACE_S
 
     def _settle_absent(self, rows: Sequence[Write]) -> None:
-        """Absent for sure: again. Not sure, or vanished too often (something eats it): it stays unknown."""
+        """Absent for sure: again. Not sure, or vanished too often (something eats it): it stays unknown.
+
+        Raises PortalUnreachable for what vanished in an ordered job: the rest would bar it from the portal for good.
+        """
         proven = {row.key for row in self._absent_is_final(rows)} if rows else set()
         again = [row for row in rows if row.key in proven and self._tries.get(row.key, 0) < UNKNOWN_TRIES]
         self._ledger.plan_again(again)
         for row in reversed(again):
             self._queue.appendleft(self._unknown.pop(row.key))
-        for row in rows:
-            self._unknown.pop(row.key, None)
+        vanished = [self._unknown.pop(row.key) for row in rows if row.key in self._unknown]
+        if vanished and self._ordered:
+            raise PortalUnreachable(
+                f"{len(vanished)} {self.what_for} were sent {UNKNOWN_TRIES} times and neither answered nor found. They "
+                "must not be overtaken, so the rest waits: run the same command again later."
+            )
 
     def _watch_others(self) -> None:
         """Writes that another process has sent: wait while it lives, take over when it is dead."""

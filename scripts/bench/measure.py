@@ -169,5 +169,7 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{case}.json"
     body = {"case": case, "about": about, "quick": quick, **around, "results": [row.as_dict() for row in results]}
-    path.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    # Where the project lies on this machine is nobody's business.
+    text = json.dumps(body, ensure_ascii=False, indent=1).replace(str(PROJECT), ".")
+    path.write_text(f"{text}\n", encoding="utf-8")
     return path

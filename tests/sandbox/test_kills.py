@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,21 @@ def test_killed_workflow_starts_go_on_where_they_stood(tmp_path: Path) -> None:
     chain = kill_starts(tmp_path, seed=5, kills=4)
     assert len(chain.kills) == 4 and chain.between > 2, chain
     assert (chain.duplicates, chain.lost) == (0, 0), chain
+
+
+def test_an_import_that_is_interrupted_by_hand_says_so_and_goes_on(tmp_path: Path) -> None:
+    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
+        rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(160), history=True)
+        running = rehearsal.start(*rehearsal.import_words())
+        while rehearsal.count_held() < 40 and running.alive:
+            time.sleep(ROW_COST_S)
+        running.process.send_signal(signal.SIGINT)
+        ended = running.ended()
+        assert ended.code == 130 and "run the same command again" in ended.stderr, ended
+        assert 0 < rehearsal.count_held() < 160
+        again = rehearsal.run_import()
+        assert again.code == DONE, again
+        assert_each_deal_once(rehearsal)
 
 
 IN_FLIGHT: list[dict[str, Any]] = [

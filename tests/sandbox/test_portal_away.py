@@ -14,6 +14,7 @@ from rehearsal import (
     DONE,
     IMPORTS,
     SANDBOX_OPTIONS,
+    SCALE,
     STARTS,
     UNKNOWN_LEFT,
     WAYS,
@@ -120,32 +121,50 @@ def down_for_a_whole_run(folder: Path) -> None:
         assert_each_deal_once(rehearsal)
 
 
-def away_in_the_middle(kind: str) -> Callable[[Path], None]:
+def away_in_the_middle(kind: str, folder: Path) -> None:
     """From the third writing request on every request meets the fault, reading ones too, until it is cleared."""
-
-    def play(folder: Path) -> None:
-        with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
-            rehearsal = Rehearsal(folder, sandbox, planned=rows(COUNT))
-            sandbox.fault(kind, IMPORTS, nth=3, every=1)
-            running = rehearsal.start(*rehearsal.import_words())
-            while not sandbox.faults()[0]["fired"] and running.alive:
-                time.sleep(0.02)
-            sandbox.fault(kind, every=1)
-            ended = running.ended()
-            assert ended.code == UNKNOWN_LEFT, ended
-            assert sandbox.faults()[1]["fired"] > 1
-            assert 0 < rehearsal.count_held() < COUNT
-            sandbox.clear_faults()
-            again = rehearsal.run_import()
-            assert again.code == DONE, again
-            assert_each_deal_once(rehearsal)
-
-    return play
+    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
+        rehearsal = Rehearsal(folder, sandbox, planned=rows(COUNT))
+        sandbox.fault(kind, IMPORTS, nth=3, every=1)
+        running = rehearsal.start(*rehearsal.import_words())
+        while not sandbox.faults()[0]["fired"] and running.alive:
+            time.sleep(0.02)
+        sandbox.fault(kind, every=1)
+        ended = running.ended()
+        assert ended.code == UNKNOWN_LEFT, ended
+        assert sandbox.faults()[1]["fired"] > 1
+        assert 0 < rehearsal.count_held() < COUNT
+        sandbox.clear_faults()
+        again = rehearsal.run_import()
+        assert again.code == DONE, again
+        assert_each_deal_once(rehearsal)
 
 
-def test_a_portal_that_is_down_or_away_for_long_ends_the_run_and_the_next_one_completes(tmp_path: Path) -> None:
-    plays = [down_for_a_whole_run, away_in_the_middle("refuse"), away_in_the_middle("cut_before")]
-    side_by_side([partial(play, tmp_path / str(number)) for number, play in enumerate(plays)])
+def writes_vanish(folder: Path, *, history: bool) -> None:
+    """Reading works, but nothing that writes gets through after the second request, until it does."""
+    with running_sandbox(**{**SANDBOX_OPTIONS, "request_cap_s": 0.5 * SCALE}) as sandbox:
+        rehearsal = Rehearsal(folder, sandbox, planned=rows(60), way="single_import", history=history)
+        sandbox.fault("cut_before", IMPORTS, nth=2, every=1)
+        ended = rehearsal.run_import()
+        assert ended.code == UNKNOWN_LEFT, ended
+        held = rehearsal.count_held()
+        assert 0 < held < 60
+        assert {state for state, _ in rehearsal.ledger().values()} <= {"done", "unknown", "planned"}
+        sandbox.clear_faults()
+        again = rehearsal.run_import()
+        assert again.code == DONE, again
+        assert_each_deal_once(rehearsal)
+
+
+def test_a_portal_that_is_away_for_long_ends_the_run_and_the_next_one_completes(tmp_path: Path) -> None:
+    plays: list[Callable[[Path], None]] = [
+        down_for_a_whole_run,
+        partial(away_in_the_middle, "refuse"),
+        partial(away_in_the_middle, "cut_before"),
+        partial(writes_vanish, history=False),
+        partial(writes_vanish, history=True),
+    ]
+    side_by_side(partial(play, tmp_path / str(number)) for number, play in enumerate(plays))
 
 
 STORM = ("refuse", "cut_before", "cut_after", "cut_middle", "html_502", "truncate", "nested_429", "redirect")

@@ -13,6 +13,7 @@ from bench.files import COLUMNS, MAPPING, rows, write_csv, write_mapping, write_
 from bench.measure import RAW, Result, bench, save, surroundings
 from bench.report import write_report
 from bench.run import main
+from subprocesses import PROJECT
 
 from b24sync.importing.mapping import load_mapping
 from b24sync.importing.source import open_source
@@ -92,6 +93,14 @@ def test_a_saved_case_names_commit_machine_and_python(tmp_path: Path) -> None:
     body = json.loads(path.read_text(encoding="utf-8"))
     assert {"commit", "uncommitted_changes", "machine", "python", "libraries", "measured_at"} <= body.keys()
     assert body["results"][0]["value"] == 1.2346
+
+
+def test_a_saved_case_does_not_tell_where_the_project_lies(tmp_path: Path) -> None:
+    said = [f'  File "{PROJECT}/.venv/lib/x.py", line 1']
+    result = Result("a", "s", 1.0, details={"client": {"said": said}})
+    text = save(tmp_path, "one", "About.", quick=False, around=surroundings(), results=[result]).read_text("utf-8")
+    assert "./.venv/lib/x.py" in text
+    assert str(PROJECT) not in text
 
 
 def test_every_case_has_a_name_of_its_own() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from migrated_store import migrated_store
 
 from b24sync.errors import ConfigError, PortalBlocked
-from b24sync.store.engine import Store, open_store
+from b24sync.store.engine import Store
 from b24sync.transport.address import Address
 
 CLIENT = "https://client.bitrix24.ru/rest/1/secretsecret/"
@@ -17,7 +18,7 @@ SANDBOX = "http://127.0.0.1:8924/rest/1/secretsecret/"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    opened = migrated_store(tmp_path)
     yield opened
     opened.close()
 

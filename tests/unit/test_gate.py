@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from fixed_clock import FixedClock
+from migrated_store import migrated_store
 
 from b24sync.clock import SystemClock
 from b24sync.config import LimitsConfig
 from b24sync.errors import PortalBlocked
-from b24sync.store.engine import Store, open_store
+from b24sync.store.engine import Store
 from b24sync.transport.gate import Gate, Limits, MethodUse, Priority
 
 STANDARD = Limits(2.0, 50.0, 480.0, 60.0)
@@ -29,7 +30,7 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    opened = migrated_store(tmp_path)
     yield opened
     opened.close()
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from fixed_clock import FixedClock
+from migrated_store import migrated_store
 
 from b24sync.clock import SystemClock
-from b24sync.store.engine import Store, open_store
+from b24sync.store.engine import Store
 from b24sync.store.ledger import (
     DONE,
     LEASE_S,
@@ -32,7 +33,7 @@ WHAT = "deal@first-steps"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    opened = migrated_store(tmp_path)
     yield opened
     opened.close()
 
@@ -225,7 +226,7 @@ def test_what_somebody_removed_in_the_portal_can_be_wanted_again(ledger: Ledger)
 # -- owners ------------------------------------------------------------------------------------------------------
 
 CLAIMER = """
-import random, sys
+import random, sys, time
 from b24sync.clock import SystemClock
 from b24sync.store.engine import open_store
 from b24sync.store.ledger import Ledger
@@ -236,6 +237,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 for start in range(0, len(keys), 20):
     print(*sorted(ledger.claim(keys[start : start + 20])), flush=True)
+    time.sleep(0.01)
 print("end", flush=True)
 sys.stdin.readline()
 """

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from fixed_clock import FixedClock
+from migrated_store import migrated_store
 
 from b24sync.clock import SystemClock
-from b24sync.store.engine import Store, open_store
+from b24sync.store.engine import Store
 from b24sync.store.locks import LEASE_S, NamedLock
 
 HOLDER = """
@@ -28,7 +29,7 @@ print("freed", flush=True)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    opened = migrated_store(tmp_path)
     yield opened
     opened.close()
 

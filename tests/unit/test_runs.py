@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from fixed_clock import FixedClock
+from migrated_store import migrated_store
 
-from b24sync.store.engine import Store, open_store
+from b24sync.store.engine import Store
 from b24sync.store.ledger import CHUNK, DONE, REFUSED, UNKNOWN, Ledger, Settled
 from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, Run, RunRow, Runs
 
@@ -22,7 +23,7 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    opened = migrated_store(tmp_path)
     yield opened
     opened.close()
 

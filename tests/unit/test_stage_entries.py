@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from migrated_store import migrated_store
 from sqlalchemy import select
 
-from b24sync.store.engine import Store, open_store
+from b24sync.store.engine import Store
 from b24sync.store.stage_entries import note_created, note_entries
 from b24sync.store.tables import stage_entries
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    opened = migrated_store(tmp_path)
     yield opened
     opened.close()
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import requests
 from fixed_clock import FixedClock
+from migrated_store import migrated_store
 
-from b24sync.store.engine import Store, open_store
+from b24sync.store.engine import Store
 from b24sync.transport.address import Address
 from b24sync.transport.client import PortalClient, credential_of
 from b24sync.transport.gate import Gate, Limits
@@ -45,7 +46,7 @@ def wired(
 ) -> Iterator[Wired]:
     """Open a store in `folder` and build a client for `webhook` on it."""
     clock = FixedClock()
-    store = open_store(f"sqlite:///{folder}/store.db")
+    store = migrated_store(folder)
     own = session or requests.Session()
     try:
         gate = Gate(store, "main", credential_of(webhook), limits, clock)
