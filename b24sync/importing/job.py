@@ -29,7 +29,7 @@ from b24sync.importing.source import open_source
 from b24sync.importing.ways import Row, WayName
 from b24sync.importing.writer import ItemWriter, WriteResult
 from b24sync.portal.directory import Directory, read_directory
-from b24sync.portal.items import DEAL, KEYS_PER_REQUEST, Origin, count_with_originator, find_by_origin, newest_created
+from b24sync.portal.items import DEAL, KEYS_PER_REQUEST, Origin, count_command, find_by_origin, newest_created
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, Ledger
 from b24sync.store.locks import NamedLock
@@ -102,6 +102,7 @@ class ImportJob:
         self._ordered = settings.history and "created_time" in mapping.fields_used
         self.what = what_of(mapping.entity, mapping.originator)
         self._floor: float | None = None
+        self._portal_holds = True
         self.run: Run
         self.plan = Plan()
 
@@ -116,7 +117,13 @@ class ImportJob:
         Cost: one request for the directory, one per 2,500 linked companies or contacts, one per 2,500 keys
         where the portal holds any of this originator. Raises ConfigError, SourceError, PortalRefused, RetryLater.
         """
-        directory = read_directory(self._client, self._mapping.entity_type_id, users=self._names_users())
+        directory = read_directory(
+            self._client,
+            self._mapping.entity_type_id,
+            users=self._names_users(),
+            also={"ours": count_command(self._origin)},
+        )
+        self._portal_holds = directory.also["ours"].total != 0
         with open_source(file, sheet=sheet) as source:
             extractor = Extractor(
                 self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
@@ -235,12 +242,11 @@ class ImportJob:
     def _skip_known(self) -> None:
         """Keys that the ledger or the portal holds are not written again (design 5)."""
         self._ledger.bury_dead()
-        portal_holds = count_with_originator(self._client, self._origin) != 0
-        if not portal_holds and self._ledger.empty():
+        if not self._portal_holds and self._ledger.empty():
             return
         keys = self._runs.pending_keys(self.run.id)
         while piece := list(islice(keys, KEYS_PER_REQUEST)):
-            self._skip_known_piece(piece, portal_holds=portal_holds)
+            self._skip_known_piece(piece, portal_holds=self._portal_holds)
 
     def _skip_known_piece(self, rows: Sequence[tuple[int, str]], *, portal_holds: bool) -> None:
         keys = [key for _, key in rows]

@@ -16,7 +16,7 @@ from b24sync.errors import PortalRefused
 from b24sync.portal.items import DEAL, FIRST_SMART_PROCESS, LEAD
 from b24sync.portal.pages import items_of
 from b24sync.transport.client import PortalClient
-from b24sync.transport.outcomes import Refused
+from b24sync.transport.outcomes import Done, Refused
 from b24sync.transport.protocol import Command
 
 PAGES_AT_ONCE = 4
@@ -77,6 +77,7 @@ class Directory:
     stages: list[Stage]
     dictionaries: dict[str, dict[str, str]]
     fields: dict[str, FieldInfo]
+    also: dict[str, Done] = field(default_factory=dict)
 
     def pipeline(self, name: str | int) -> Pipeline | None:
         """By id, or by name without regard to case."""
@@ -121,15 +122,19 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     return [by_normal[match] for match in difflib.get_close_matches(normal(name), by_normal, n=count, cutoff=0.5)]
 
 
-def read_directory(client: PortalClient, entity_type_id: int, *, users: bool = True) -> Directory:
+def read_directory(
+    client: PortalClient, entity_type_id: int, *, users: bool = True, also: Mapping[str, Command] | None = None
+) -> Directory:
     """Read the directory for one kind of item. Cost: one request for an ordinary portal, few for a large one.
 
-    Without `users` the webhook needs no scope but crm.
+    Without `users` the webhook needs no scope but crm. `also`: commands to run in the same request; their
+    answers are the directory's `also`.
 
     Raises PortalRefused with the method that the webhook may not call.
     """
     commands: dict[str, Command] = {
-        "fields": Command("crm.item.fields", {"entityTypeId": entity_type_id, "useOriginalUfNames": "Y"})
+        "fields": Command("crm.item.fields", {"entityTypeId": entity_type_id, "useOriginalUfNames": "Y"}),
+        **(also or {}),
     }
     if entity_type_id == DEAL or entity_type_id >= FIRST_SMART_PROCESS:
         commands["categories"] = Command("crm.category.list", {"entityTypeId": entity_type_id})
@@ -156,17 +161,18 @@ def read_directory(client: PortalClient, entity_type_id: int, *, users: bool = T
         _stages(entity_type_id, pipelines, rows["statuses"]),
         _dictionaries(rows["statuses"]),
         _fields(answers["fields"].result),
+        {name: answers[name] for name in also or {}},
     )
 
 
-def _read(client: PortalClient, commands: Mapping[str, Command]) -> dict[str, Any]:
-    answers = client.read_all(commands, priority="interactive")
-    for name, answer in answers.items():
+def _read(client: PortalClient, commands: Mapping[str, Command]) -> dict[str, Done]:
+    answers: dict[str, Done] = {}
+    for name, answer in client.read_all(commands, priority="interactive").items():
         if isinstance(answer, Refused):
-            raise PortalRefused(
-                commands[name].method, answer.code, answer.text, hint="The webhook needs this scope and right."
-            )
-    return dict(answers)
+            method = commands[name].method
+            raise PortalRefused(method, answer.code, answer.text, hint="The webhook needs this scope and right.")
+        answers[name] = answer
+    return answers
 
 
 def _status_page(page: int) -> Command:
