@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
 from b24sync.errors import PortalBlocked, PortalUnreachable
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
-from b24sync.transport.client import FIRST_WAIT_S, LONGEST_WAIT_S, TRIES, PortalClient
+from b24sync.transport.client import BACK_OFF, TRIES, PortalClient
 from b24sync.transport.gate import MethodUse
 from b24sync.transport.outcomes import NotSent, Outcome, Refused, Unknown
 from b24sync.transport.protocol import Command
@@ -204,7 +204,7 @@ class LedgeredSender(ABC, Generic[T]):
         retrying: Retrying = Retrying(
             retry=retry_if_result(lambda executed: not executed),
             stop=stop_after_attempt(TRIES),
-            wait=wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S),
+            wait=BACK_OFF,
             sleep=self._client.clock.sleep,
             retry_error_callback=give_up,
         )

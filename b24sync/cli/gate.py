@@ -37,6 +37,7 @@ def command(options: dict[str, Any], as_json: bool) -> None:
     if snapshot["stopped"]:
         console.print(f"Stopped: {snapshot['stopped']['code']}: {snapshot['stopped']['text']}")
     budgets = Table("method", "used s", "in flight s", "limit s", "resets in s", "paused for s", "foreign use")
+    budgets.columns[0].no_wrap = True
     for row in snapshot["methods"]:
         cells = [row["used_s"], row["in_flight_s"], row["limit_s"], row["reset_in_s"], row["paused_for_s"]]
         budgets.add_row(row["method"], *map(str, cells), "yes" if row["foreign_use"] else "")
