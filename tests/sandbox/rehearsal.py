@@ -227,7 +227,8 @@ class Rehearsal:
     def start(self, *words: str, config: Path | None = None) -> Running:
         """Start `b24sync WORDS` with this rehearsal's configuration, or with another one of it."""
         command = [sys.executable, "-m", "b24sync", "--config", str(config or self.config), *words]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("B24SYNC_")}
+        unwanted = ("B24SYNC_", "PYTHONDONTWRITEBYTECODE")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
         return Running(
             subprocess.Popen(
                 command,

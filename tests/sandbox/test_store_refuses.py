@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,9 @@ from rehearsal import (
     DONE,
     SANDBOX_OPTIONS,
     UNKNOWN_LEFT,
-    WAYS,
     Rehearsal,
     assert_each_deal_once,
     rows,
-    side_by_side,
 )
 from sandbox_process import running_sandbox
 
@@ -44,17 +41,12 @@ def test_a_store_that_cannot_be_written_stops_the_import_before_the_first_reques
 
 
 def test_a_disk_that_is_full_in_the_middle_stops_the_import_and_it_goes_on_when_there_is_room(tmp_path: Path) -> None:
-    side_by_side([partial(full_in_the_middle, way, tmp_path / way) for way in WAYS])
-
-
-def full_in_the_middle(way: str, folder: Path) -> None:
-    """No file of the process may grow any more while it imports; then it may again."""
     with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
-        rehearsal = Rehearsal(folder, sandbox, planned=rows(COUNT), way=way)
+        rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(COUNT))
         running = rehearsal.start(*rehearsal.import_words())
         while rehearsal.count_held() < FULL_AFTER and running.alive:
             time.sleep(0.02)
-        # To SQLite this looks like a full disk (errno EFBIG instead of ENOSPC).
+        # No file of the process may grow any more: to SQLite a full disk, with errno EFBIG instead of ENOSPC.
         resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
         ended = running.ended()
         assert ended.code in (CONFIG, UNKNOWN_LEFT), ended

@@ -11,7 +11,6 @@ from rehearsal import (
     DONE,
     REFUSED,
     SANDBOX_OPTIONS,
-    WAYS,
     Ended,
     Rehearsal,
     Row,
@@ -52,13 +51,8 @@ def writers(rehearsal: Rehearsal) -> set[str]:
 
 
 def test_two_imports_of_one_file_make_each_deal_once(tmp_path: Path) -> None:
-    side_by_side([partial(imported_by_two, way, tmp_path / way) for way in WAYS])
-
-
-def imported_by_two(way: str, folder: Path) -> None:
-    """One file, two processes."""
     with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
-        rehearsal = Rehearsal(folder, sandbox, planned=rows(COUNT), way=way)
+        rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(COUNT), way="single_import")
         ended = two_at_once(rehearsal, rehearsal.import_words())
         assert [one.code for one in ended] == [DONE, DONE], ended
         assert_each_deal_once(rehearsal)
