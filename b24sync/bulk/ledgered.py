@@ -215,16 +215,17 @@ class LedgeredSender(ABC, Generic[T]):
         method, source = self._source()
         settlements: list[Settlement[T]] | None = None
         while settlements is None:
-            # The wait for a budget may be long: it is waited out before the one bulk slot is taken.
-            self._gate.wait_for_allowance([method, "batch"])
             with self._gate.bulk_turn({method: 0.0}):
                 settlements = self._send_if_allowed(method, source)
+            if settlements is None:
+                # The wait for a budget may be long: others may have the one bulk slot meanwhile.
+                self._gate.wait_for_allowance([method, "batch"])
         self._record(method, settlements, source)
         self._on_progress(self.progress)
         return not settlements or not all(isinstance(item.outcome, NotSent) for item in settlements)
 
     def _send_if_allowed(self, method: str, source: deque[T]) -> list[Settlement[T]] | None:
-        """Send the head of `source`; None when another process has used the budget up meanwhile."""
+        """Send the head of `source`; None when the method's budget has no room."""
         allowance_s = self._gate.allowance_s([method, "batch"])
         if allowance_s <= 0:
             return None

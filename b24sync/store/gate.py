@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection as Connection
+from sqlalchemy import delete, select, text, update
 
 from b24sync.clock import Clock
 from b24sync.store.engine import Store
@@ -157,10 +158,11 @@ class GateRows:
             )
             connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=row))
 
-    def join_queue(self, priority: str, methods: Mapping[str, float]) -> int:
-        """Stand in the queue; returns the ticket. Earlier tickets of dead processes are removed on the way."""
+    def join_queue(self, priority: str, methods: Mapping[str, float]) -> tuple[int, bool]:
+        """Stand in the queue: (ticket, whether the bulk slot was free and is taken with it)."""
         with self._store.quick_write() as connection:
             now = self.now(connection)
+            free = priority == "bulk" and self._first_bulk(connection) is None
             inserted = connection.execute(
                 gate_waiters.insert().values(
                     portal=self._portal,
@@ -169,12 +171,18 @@ class GateRows:
                     methods=json.dumps(sorted(methods)),
                     since=now,
                     lease_until=now + WAITER_LEASE_S,
-                    holds_bulk=False,
+                    holds_bulk=free,
                 )
             )
             key = inserted.inserted_primary_key
             assert key is not None  # a table with one counted primary key
-            return int(key[0])
+            return int(key[0]), free
+
+    def _first_bulk(self, connection: Connection) -> int | None:
+        waiting = (gate_waiters.c.portal == self._portal, gate_waiters.c.priority == "bulk")
+        return connection.execute(
+            select(gate_waiters.c.id).where(*waiting).order_by(gate_waiters.c.id).limit(1)
+        ).scalar()
 
     def leave_queue(self, ticket: int) -> None:
         with self._store.quick_write() as connection:
@@ -185,12 +193,7 @@ class GateRows:
         with self._store.quick_write() as connection:
             now = self.now(connection)
             self._bury_dead(connection, now)
-            first = connection.execute(
-                select(gate_waiters.c.id)
-                .where(gate_waiters.c.portal == self._portal, gate_waiters.c.priority == "bulk")
-                .order_by(gate_waiters.c.id)
-                .limit(1)
-            ).scalar()
+            first = self._first_bulk(connection)
             mine = gate_waiters.c.id == ticket
             values: dict[str, Any] = {"lease_until": now + WAITER_LEASE_S}
             if first == ticket:

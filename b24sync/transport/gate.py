@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from b24sync.clock import Clock
 from b24sync.config import LimitsConfig
 from b24sync.errors import PortalBlocked
 from b24sync.store.engine import Store
-from b24sync.store.gate import GateRows, MethodBudget
+from b24sync.store.gate import Bucket, Connection, GateRows, MethodBudget
 
 Priority = Literal["bulk", "interactive"]
 
@@ -95,16 +95,17 @@ class Gate:
         self._clock = clock
         self._rows = GateRows(store, portal, credential, clock)
         self._started_wall_s = clock.wall_s()
+        self._costs: dict[str, tuple[float | None, float | None]] = {}
 
     # -- before sending ---------------------------------------------------------------------------
 
     @contextmanager
     def bulk_turn(self, methods: Mapping[str, float]) -> Iterator[None]:
         """Hold the portal's one bulk slot: one bulk request in flight is the portal's own advice."""
-        ticket = self._rows.join_queue("bulk", methods)
+        ticket, taken = self._rows.join_queue("bulk", methods)
         try:
-            while not self._rows.take_bulk(ticket):
-                self._refuse_when_stopped()
+            while not (taken or self._rows.take_bulk(ticket)):
+                self._refuse_when_stopped(self._bucket())
                 self._clock.sleep(QUEUE_POLL_S)
             yield
         finally:
@@ -116,13 +117,13 @@ class Gate:
         `predicted`: server seconds by method, the outer `batch` included. The same mapping goes into the
         `predicted_s` of what is observed afterwards.
         """
-        self._wait_for_budgets(predicted, priority)
+        at = self._book(predicted, priority)
         try:
-            at = self._book_slot(priority)
             while (wait_s := at - self._rows.now()) > 0:
                 self._clock.sleep(min(wait_s, 1.0))
-                at = max(at, self._blocked_until())
-            self._refuse_when_stopped()
+                bucket = self._bucket()
+                self._refuse_when_stopped(bucket)
+                at = max(at, bucket.blocked_until)
         except BaseException:
             # Interrupted before sending: what was booked is free again.
             self.observe([MethodUse(method, 0.0, None, None, None, s) for method, s in predicted.items()])
@@ -137,13 +138,24 @@ class Gate:
 
     def wait_for_allowance(self, methods: list[str]) -> None:
         """Sleep until every one of `methods` has room for some bulk work."""
-        self._wait_for_budgets(dict.fromkeys(methods, 0.0), "bulk")
+        while True:
+            with self._store.read() as connection:
+                self._refuse_when_stopped(self._rows.bucket(connection))
+                now = self._rows.now(connection)
+                short = self._short(self._budgets(connection, now, methods), dict.fromkeys(methods, 0.0), now, "bulk")
+            if not short:
+                return
+            self._sleep_until_free(short, now)
 
     def unit_costs(self, method: str) -> tuple[float | None, float | None]:
         """(wall seconds, counted seconds) that one unit of `method` costs the portal, as learnt so far."""
-        with self._store.read() as connection:
-            budget = self._rows.budgets(connection, [method])[method]
-        return budget.unit_duration_s, budget.unit_counted_s
+        if method not in self._costs:
+            with self._store.read() as connection:
+                budget = self._rows.budgets(connection, [method])[method]
+            if budget.unit_duration_s is None:
+                return None, budget.unit_counted_s
+            self._costs[method] = budget.unit_duration_s, budget.unit_counted_s
+        return self._costs[method]
 
     # -- after the answer -------------------------------------------------------------------------
 
@@ -154,7 +166,9 @@ class Gate:
         with self._store.quick_write() as connection:
             now = self._rows.now(connection)
             known = self._budgets(connection, now, [use.method for use in uses])
-            self._rows.save_budgets(connection, [self._learn(known[use.method], use, now) for use in uses])
+            learnt = [self._learn(known[use.method], use, now) for use in uses]
+            self._rows.save_budgets(connection, learnt)
+        self._costs.update({b.method: (b.unit_duration_s, b.unit_counted_s) for b in learnt if b.unit_duration_s})
 
     def throttled(self) -> None:
         """The portal said QUERY_LIMIT_EXCEEDED: push everybody back and empty the burst."""
@@ -230,7 +244,7 @@ class Gate:
 
     # -- rules ------------------------------------------------------------------------------------
 
-    def _budgets(self, connection: Any, now: float, methods: list[str] | None = None) -> dict[str, MethodBudget]:
+    def _budgets(self, connection: Connection, now: float, methods: list[str] | None = None) -> dict[str, MethodBudget]:
         return self._rows.budgets(
             connection, methods, in_flight_after=now - IN_FLIGHT_OF_CAP * self.limits.request_cap_s
         )
@@ -250,30 +264,29 @@ class Gate:
             share = 1.0
         return max(0.0, share * limit - budget.used_s - budget.in_flight_s)
 
-    def _wait_for_budgets(self, predicted: Mapping[str, float], priority: Priority) -> None:
-        methods = list(predicted)
+    def _book(self, predicted: Mapping[str, float], priority: Priority) -> float:
+        """Wait for the budgets, then book seconds and a slot at once; when it may leave, on the gate's clock."""
         while True:
-            self._refuse_when_stopped()
             with self._store.quick_write() as connection:
+                bucket = self._rows.bucket(connection)
+                self._refuse_when_stopped(bucket)
                 now = self._rows.now(connection)
-                budgets = self._budgets(connection, now, methods)
-                short = [b for b in budgets.values() if not self._fits(b, predicted[b.method], now, priority)]
+                budgets = self._budgets(connection, now, list(predicted))
+                short = self._short(budgets, predicted, now, priority)
                 if not short:
-                    self._rows.save_budgets(
-                        connection,
-                        [
-                            replace(
-                                b,
-                                in_flight_s=b.in_flight_s + predicted[b.method],
-                                in_flight_since=b.in_flight_since if b.in_flight_s > 0 else now,
-                            )
-                            for b in budgets.values()
-                            if predicted[b.method] > 0
-                        ],
-                    )
-                    return
-                until = max(self._free_at(b, now) for b in short)
-            self._clock.sleep(min(max(until - now, 0.02), 1.0))
+                    self._rows.save_budgets(connection, _with_in_flight(budgets, predicted, now))
+                    return self._book_slot(connection, bucket, now, priority)
+            self._sleep_until_free(short, now)
+
+    def _short(
+        self, budgets: Mapping[str, MethodBudget], predicted: Mapping[str, float], now: float, priority: Priority
+    ) -> list[MethodBudget]:
+        """The budgets that have no room for what is predicted."""
+        return [b for b in budgets.values() if not self._fits(b, predicted[b.method], now, priority)]
+
+    def _sleep_until_free(self, short: list[MethodBudget], now: float) -> None:
+        until = max(self._free_at(budget, now) for budget in short)
+        self._clock.sleep(min(max(until - now, 0.02), 1.0))
 
     def _fits(self, budget: MethodBudget, predicted_s: float, now: float, priority: Priority) -> bool:
         room = self._room_s(budget, now, priority)
@@ -289,17 +302,14 @@ class Gate:
             return budget.paused_until
         return budget.reset_at if budget.reset_at > now else now + QUEUE_POLL_S
 
-    def _book_slot(self, priority: Priority) -> float:
+    def _book_slot(self, connection: Connection, bucket: Bucket, now: float, priority: Priority) -> float:
         """Book one request; returns when it may leave, on the gate's clock."""
         rate = self.limits.rate_per_s
-        with self._store.quick_write() as connection:
-            now = self._rows.now(connection)
-            bucket = self._rows.bucket(connection)
-            if rate is None:
-                return max(now, bucket.blocked_until)
-            tat = max(bucket.tat, now, bucket.blocked_until) + 1.0 / rate
-            self._rows.save_bucket(connection, tat=tat)
-            return max(now + self._wait_s(tat, now, priority), bucket.blocked_until)
+        if rate is None:
+            return max(now, bucket.blocked_until)
+        tat = max(bucket.tat, now, bucket.blocked_until) + 1.0 / rate
+        self._rows.save_bucket(connection, tat=tat)
+        return max(now + self._wait_s(tat, now, priority), bucket.blocked_until)
 
     def _wait_s(self, tat: float, now: float, priority: Priority) -> float:
         rate = self.limits.rate_per_s
@@ -308,13 +318,11 @@ class Gate:
         burst = max(1.0, int(self.limits.burst * BURST_SHARE[priority]))
         return max(0.0, tat - burst / rate - now)
 
-    def _blocked_until(self) -> float:
+    def _bucket(self) -> Bucket:
         with self._store.read() as connection:
-            return self._rows.bucket(connection).blocked_until
+            return self._rows.bucket(connection)
 
-    def _refuse_when_stopped(self) -> None:
-        with self._store.read() as connection:
-            bucket = self._rows.bucket(connection)
+    def _refuse_when_stopped(self, bucket: Bucket) -> None:
         if bucket.stopped_code and (bucket.stopped_at or 0.0) >= self._started_wall_s:
             raise PortalBlocked(
                 f"The portal must not be called now: {bucket.stopped_code}: {bucket.stopped_text}. "
@@ -345,6 +353,21 @@ class Gate:
             unit_counted_s=_smooth(budget.unit_counted_s, counted, use.units),
             observed=True,
         )
+
+
+def _with_in_flight(
+    budgets: Mapping[str, MethodBudget], predicted: Mapping[str, float], now: float
+) -> list[MethodBudget]:
+    """The budgets that change by what is booked."""
+    return [
+        replace(
+            budget,
+            in_flight_s=budget.in_flight_s + predicted[budget.method],
+            in_flight_since=budget.in_flight_since if budget.in_flight_s > 0 else now,
+        )
+        for budget in budgets.values()
+        if predicted[budget.method] > 0
+    ]
 
 
 def _smooth(known: float | None, seconds: float | None, units: float) -> float | None:

@@ -20,7 +20,7 @@ FOLDER = PROJECT / "docs" / "reliability"
 def write_figures(name: str, jobs: Sequence[Any], totals: Mapping[str, int]) -> None:
     """Write docs/reliability/NAME.json: `totals`, and one object per job (dataclasses)."""
     figures = {
-        "commit": _commit(),
+        "commit": COMMIT,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()},
         "python": platform.python_version(),
@@ -38,3 +38,7 @@ def _commit() -> str | None:
         ["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False, encoding="utf-8"
     )
     return asked.stdout.strip() if asked.returncode == 0 else None
+
+
+COMMIT = _commit()
+"""Asked for at the start: a long run may see later ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from functools import partial
@@ -170,14 +171,14 @@ STORM = ("refuse", "cut_before", "cut_after", "cut_middle", "html_502", "truncat
 
 
 def stormy_day(way: str, seed: int, folder: Path) -> int:
-    """Every request, reading or writing, may break in one way or another; some runs later all is well.
+    """Every second request breaks, reading or writing, in one way after the other; some runs later all is well.
 
     Returns how many faults fired.
     """
     with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
-        rehearsal = Rehearsal(folder, sandbox, planned=rows(COUNT), way=way, history=bool(seed % 2))
-        for number, kind in enumerate(STORM):
-            sandbox.fault(kind, probability=0.06, seed=seed * 100 + number)
+        rehearsal = Rehearsal(folder, sandbox, planned=rows(COUNT // 2), way=way, history=bool(seed % 2))
+        for number, kind in enumerate(random.Random(seed).sample(STORM, len(STORM))):
+            sandbox.fault(kind, nth=2 * number + 1, every=2 * len(STORM) + 1)
         for _ in range(8):
             ended = rehearsal.run_import()
             assert ended.code in (DONE, UNKNOWN_LEFT), ended
@@ -190,8 +191,8 @@ def stormy_day(way: str, seed: int, folder: Path) -> int:
         return fired
 
 
-def test_a_stormy_day_on_which_every_request_may_break(tmp_path: Path) -> None:
-    assert stormy_day("single_import", 1, tmp_path) >= 2, "the weather was fine"
+def test_a_stormy_day_on_which_every_second_request_breaks(tmp_path: Path) -> None:
+    assert stormy_day("single_import", 1, tmp_path) >= 5, "the weather was fine"
 
 
 @pytest.mark.long
@@ -200,7 +201,7 @@ def test_twenty_stormy_days(tmp_path: Path) -> None:
     for first in range(10, 30, 4):
         days = [partial(stormy_day, WAYS[n // 2 % 2], n, tmp_path / str(n)) for n in range(first, first + 4)]
         fired += side_by_side(days)
-    assert sum(fired) >= 60, "the weather was fine"
+    assert min(fired) >= 2, "the weather was fine"
 
 
 @pytest.mark.long

@@ -395,7 +395,7 @@ def test_one_bulk_request_is_in_flight_at_a_time_and_the_next_one_waits_for_its_
 ) -> None:
     process = holder(tmp_path)
     gate = real_gate(store)
-    ticket = gate._rows.join_queue("bulk", {METHOD: 1.0})
+    ticket, _ = gate._rows.join_queue("bulk", {METHOD: 1.0})
     assert gate._rows.take_bulk(ticket) is False
     assert waiting(gate) == [("bulk", True), ("bulk", False)]
     gate.reserve({}, "interactive")
