@@ -128,8 +128,11 @@ def add_field(
     return str(answer.result)
 
 
-def add_field_values(client: PortalClient, entity: str, field_id: int, values: Sequence[str], first_sort: int) -> None:
+def add_field_values(
+    client: PortalClient, entity: str, field_id: int, values: Sequence[str], first_sort: int, sending: Sending
+) -> str:
     """Add enumeration values to a field: elements without ID are new, the others stay. Cost: one request."""
     rows = [{"VALUE": value, "SORT": first_sort + 10 * number} for number, value in enumerate(values)]
     params = {"id": field_id, "fields": {"LIST": rows}}
-    client.call(f"crm.{entity}.userfield.update", params, write=True)
+    client.call(f"crm.{entity}.userfield.update", params, write=True, before_send=sending)
+    return str(field_id)

@@ -239,11 +239,21 @@ class Provisioner:
         )
 
     def _values(self, wanted: FieldSpec, values: Sequence[str]) -> None:
-        """Add enumeration values that are still missing: read right before, since a repeat would add twice."""
-        row = field_rows(self._client, wanted.entity, wanted.code)[0]
-        listed = row.get("LIST") or []
-        known = {normal(str(item["VALUE"])) for item in listed}
-        missing = [value for value in values if normal(value) not in known]
-        if missing:
+        """Add enumeration values that are still missing: a repeat of the call would add them twice."""
+
+        def state() -> tuple[int, list[str], int]:
+            row = field_rows(self._client, wanted.entity, wanted.code)[0]
+            listed = row.get("LIST") or []
+            known = {normal(str(item["VALUE"])) for item in listed}
             top = max([int(item.get("SORT") or 0) for item in listed] + [0])
-            add_field_values(self._client, wanted.entity, int(row["ID"]), missing, top + 10)
+            return int(row["ID"]), [value for value in values if normal(value) not in known], top
+
+        def find() -> str | None:
+            field_id, missing, _ = state()
+            return None if missing else str(field_id)
+
+        def make(sending: Callable[[], None]) -> str:
+            field_id, missing, top = state()
+            return add_field_values(self._client, wanted.entity, field_id, missing, top + 10, sending)
+
+        self._ensurer.ensure(f"values:{wanted.entity}/{wanted.code}/{'|'.join(values)}", find, make)

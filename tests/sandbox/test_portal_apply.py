@@ -149,3 +149,17 @@ def test_an_unanswered_write_is_looked_for_before_it_is_repeated(tmp_path: Path,
         assert [row["name"] for row in sandbox.state("categories")] == ["Общая", "Чужая", "Школа"]
         names = [name for name, _ in stages(desk, "Школа")]
         assert names == ["Лид", "Созвон", "Оплата", "Учится", "Отказ", "Недозвон"]
+
+
+def test_values_whose_answer_was_lost_are_not_added_twice(tmp_path: Path) -> None:
+    with running_sandbox(seed=SEED, plan="custom", rate_per_s=100, request_cap_s=1) as sandbox:
+        desk = Desk(tmp_path, sandbox, '[paths]\nblueprint = "blueprint.toml"')
+        desk.file("blueprint.toml", BLUEPRINT)
+        assert desk.run("portal", "apply", "--yes").code == 0
+        desk.file("blueprint.toml", BLUEPRINT.replace('"B1"]', '"B1", "C2"]'))
+        sandbox.fault("cut_after", "crm.deal.userfield.update", nth=1)
+        ended = desk.run("portal", "apply", "--yes")
+        assert [fault["fired"] for fault in sandbox.faults()] == [1], "the fault did not bite"
+        assert ended.code == 0, ended
+        answer = sandbox.rest("crm.deal.userfield.list", {"filter": {"FIELD_NAME": "UF_CRM_LEVEL"}})
+        assert [item["VALUE"] for item in answer["result"][0]["LIST"]] == ["A1", "B1", "C2"]
