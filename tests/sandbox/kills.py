@@ -11,6 +11,7 @@ from pathlib import Path
 from rehearsal import (
     DONE,
     SANDBOX_OPTIONS,
+    STAGE_OF,
     UNKNOWN_LEFT,
     Rehearsal,
     Row,
@@ -21,9 +22,9 @@ from rehearsal import (
 )
 from sandbox_process import running_sandbox
 
-ROWS_PER_KILL = 45
-"""What a run writes in about a second, and no kill waits longer than that after the first of its writes."""
-LONGEST_WAIT_S = 1.2
+ROWS_PER_KILL, LONGEST_WAIT_S = 36, 1.2
+STARTS_PER_KILL, LONGEST_WAIT_OF_STARTS_S = 26, 0.8
+"""About what a run writes before its kill, and the longest that a kill waits after the first of its writes."""
 EARLY_SHARE = 0.2
 """Of the kills: any time from the process's first moment on, so also while it reads, looks up, plans."""
 EARLY_WAIT_S = 2.0
@@ -69,7 +70,7 @@ def kill_imports(folder: Path, *, way: str, created_time: bool, seed: int, kills
         rehearsal = Rehearsal(folder, sandbox, planned=planned, way=way, history=created_time)
         words = rehearsal.import_words()
         try:
-            _kill_again_and_again(rehearsal, words, chain, kills, rehearsal.count_held)
+            _kill_again_and_again(rehearsal, words, chain, kills, rehearsal.count_held, LONGEST_WAIT_S)
             ended = rehearsal.run(*words)
             assert ended.code == DONE, ended
             assert_each_deal_once(rehearsal)
@@ -84,15 +85,18 @@ def kill_imports(folder: Path, *, way: str, created_time: bool, seed: int, kills
 
 
 def kill_starts(folder: Path, *, seed: int, kills: int) -> Chain:
-    """Kill `workflows start` `kills` times, run it to its end, judge. Raises AssertionError that names the chain."""
-    planned = rows(ROWS_PER_KILL * kills)
-    random.Random(seed).shuffle(planned)
-    chain = Chain("workflow starts", seed, len(planned))
+    """Kill `workflows start` `kills` times, run it to its end, judge. Raises AssertionError that names the chain.
+
+    Which template comes first goes by the seed, so that kills meet those that wait, leave a trace and end at once.
+    """
+    planned = rows(STARTS_PER_KILL * kills)
+    templates = [*STAGE_OF, *STAGE_OF][seed % 3 :][:3]
+    chain = Chain(f"workflow starts: {', '.join(templates)}", seed, len(planned))
     with running_sandbox(**{**SANDBOX_OPTIONS, "seed": seed_with(planned), "costs": START_COSTS}) as sandbox:
-        rehearsal = Rehearsal(folder, sandbox, planned=planned)
+        rehearsal = Rehearsal(folder, sandbox, planned=planned, templates=templates)
         words = ["workflows", "start", "--all", "--json"]
         try:
-            _kill_again_and_again(rehearsal, words, chain, kills, rehearsal.count_started)
+            _kill_again_and_again(rehearsal, words, chain, kills, rehearsal.count_started, LONGEST_WAIT_OF_STARTS_S)
             ended = rehearsal.run(*words)
             chain.left_unknown = assert_each_workflow_once(rehearsal)
             assert ended.code == (UNKNOWN_LEFT if chain.left_unknown else DONE), ended
@@ -118,13 +122,13 @@ def _known_started(rehearsal: Rehearsal, planned: list[Row]) -> int:
 
 
 def _kill_again_and_again(
-    rehearsal: Rehearsal, words: list[str], chain: Chain, kills: int, count: Callable[[], int]
+    rehearsal: Rehearsal, words: list[str], chain: Chain, kills: int, count: Callable[[], int], longest_wait_s: float
 ) -> None:
     """Start the command and kill it, until it was killed `kills` times or nothing is left to write."""
     chance = random.Random(chain.seed)
     while len(chain.kills) < kills and chain.ended_before < 2:
         early = chance.random() < EARLY_SHARE
-        wait_s = chance.uniform(0.0, EARLY_WAIT_S if early else LONGEST_WAIT_S)
+        wait_s = chance.uniform(0.0, EARLY_WAIT_S if early else longest_wait_s)
         before = count()
         began = time.monotonic()
         running = rehearsal.start(*words)

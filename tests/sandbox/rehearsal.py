@@ -174,7 +174,8 @@ class Rehearsal:
 
     `way` and `history` are those of `[import]`; with `history` the file's creation times are sent too, and the
     portal wants them ascending (crm/universal/import/index.md), whereas the file's lines are in no order.
-    `note_field` is what the column "Note" becomes, as it stands in the mapping.
+    `note_field` is what the column "Note" becomes, as it stands in the mapping; `templates` are in the order in
+    which `workflows start --all` comes to them.
     """
 
     def __init__(
@@ -188,6 +189,7 @@ class Rehearsal:
         webhook: str | None = None,
         store: Path | None = None,
         note_field: str = '"comments"',
+        templates: Sequence[str] = tuple(STAGE_OF),
     ) -> None:
         self.folder = folder
         self.sandbox = sandbox
@@ -195,6 +197,7 @@ class Rehearsal:
         folder.mkdir(parents=True, exist_ok=True)
         self.store = store or folder / "store.db"
         self.way = way
+        self.templates = templates
         self.config = self.write_config("config.toml", webhook or sandbox.url)
         self.mapping = folder / "deals.toml"
         self.mapping.write_text(_mapping(note_field, history=history), encoding="utf-8")
@@ -205,7 +208,7 @@ class Rehearsal:
         """A configuration of this store for one webhook of the sandbox."""
         portal = self.sandbox.toml_block.replace(self.sandbox.url, webhook)
         parts = [portal, f'[store]\nurl = "sqlite:///{self.store}"', f'[import]\nway = "{self.way}"']
-        parts += [_start_table(template, stage) for template, stage in STAGE_OF.items()]
+        parts += [_start_table(template, STAGE_OF[template]) for template in self.templates]
         path = self.folder / name
         path.write_text("\n\n".join(parts), encoding="utf-8")
         return path
