@@ -178,3 +178,20 @@ locks = Table(
     Column("lease_until", Float, nullable=False),
 )
 """Work that only one process may do at a time, e.g. an import in order of creation."""
+
+links = Table(
+    "links",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("process", String(64), primary_key=True),
+    Column("entity", String(32), primary_key=True),
+    Column("entity_id", RowId, primary_key=True, autoincrement=False),
+    Column("step", String(64), primary_key=True),
+    Column("n", RowId, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("portal_id", String(64), nullable=False),
+    Column("detail", Text),
+    Column("linked_at", Float, nullable=False),
+)
+"""Which task, group, user or answer in the portal belongs to which process, entity and step."""
+Index("links_by_thing", links.c.portal, links.c.kind, links.c.portal_id)
