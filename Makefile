@@ -9,7 +9,7 @@ MAPPING ?=
 PYTEST_ARGS ?=
 SPEC_DIR ?= ../shared/bitrix24/spec
 
-.PHONY: help setup demo test test-long bench fmt lint types layers check spec-table lock clean
+.PHONY: help setup demo test test-long bench fmt lint types layers check spec-table sandbox-reference lock clean
 
 help:
 	@echo 'make demo                     the main job on a local portal, about two minutes after the set-up'
@@ -70,6 +70,10 @@ check: lint types layers test
 # The fact table that the sandbox checks calls against, from a folder of official method specs.
 spec-table: $(DEV_READY)
 	$(BIN)/python scripts/gen_spec.py "$(SPEC_DIR)" b24sync/sandbox/spec_facts.tsv
+
+# The page of all methods, acts, states and switches of the sandbox.
+sandbox-reference: $(DEV_READY)
+	$(BIN)/python scripts/gen_sandbox_reference.py docs/sandbox-reference.md
 
 lock: $(DEV_READY)
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv

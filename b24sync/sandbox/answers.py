@@ -52,8 +52,8 @@ def time_block(outcome: Outcome, clock: SandboxClock, switches: Switches, plan: 
 
 
 def error_body(error: ApiError) -> dict[str, Any]:
-    """`{"error": code, "error_description": text}`."""
-    return {"error": error.code, "error_description": error.text}
+    """`{"error": code, "error_description": text}` and what else the page shows."""
+    return {"error": error.code, "error_description": error.text, **error.more}
 
 
 def error_reply(error: ApiError) -> Reply:

@@ -19,7 +19,8 @@ from .switches import Switches
 
 DEFAULT_SECRET = "sandboxsecret0001"
 ALL_SCOPES = "*"
-LESSER_SCOPES = {"user": ("user_basic", "user_brief")}
+LESSER_SCOPES = {"user": ("user_basic", "user_brief"), "sonet_group": ("sonet",)}
+"""Other names that open a method. Group pages say `sonet`, the list of scopes `sonet_group` (scopes/permissions.md)."""
 CODE_LIFE_S = 30.0
 ACCESS_LIFE_S = 3600.0
 REFRESH_LIFE_S = 180 * 86400.0

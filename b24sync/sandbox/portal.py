@@ -14,6 +14,7 @@ A seed (JSON, all keys optional) is laid over the defaults in `seeds`:
      "templates": [{"NAME": "Первый звонок", "DOCUMENT_TYPE": "DEAL", "kind": "waits|ends|trace|waits_then_trace",
                     "trace_field": "UF_CRM_X", "AUTO_EXECUTE": 0,
                     "parameters": {"Who": {"Name": "...", "Required": "1"}}}],
+     "groups": [{"NAME": "...", "OWNER_ID": 1, "KEYWORDS": "", "EXTRANET": false, "members": {"5": "K", "7": "Z"}}],
      "items": [{"entityTypeId": 2, "fields": {"title": "...", "originatorId": "...", "originId": "..."}, "user": 1}]}
 
 Users with an ID that exists already are changed, everything else is added; the keys of user fields and items are those
@@ -31,6 +32,7 @@ from .model import dumps, planting, reports
 from .model.dictionaries import Dictionaries
 from .model.entities import EntityType, standard_types
 from .model.fields import Field
+from .model.groups import Groups
 from .model.history import History
 from .model.items import ItemStore
 from .model.pipelines import Pipelines
@@ -78,6 +80,9 @@ class Portal:
         self.pipelines = Pipelines()
         self.user_fields = UserFields()
         self.workflows = Workflows()
+        self.groups = Groups()
+        self.mails: list[dict[str, Any]] = []
+        """Letters the portal would have sent: kind, to, ..."""
         self.types: dict[int, EntityType] = standard_types()
         self.schemas: dict[int, Schema] = {}
         self.items: dict[int, ItemStore] = {}

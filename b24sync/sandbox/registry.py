@@ -22,11 +22,13 @@ class ApiError(Exception):
     (api-reference/crm/deals/crm-deal-add.md, api-reference/crm/universal/crm-item-add.md).
     """
 
-    def __init__(self, code: str | int, text: str, *, status: int = 400) -> None:
+    def __init__(self, code: str | int, text: str, *, status: int = 400, **more: Any) -> None:
         super().__init__(f"{code}: {text}")
         self.code = code
         self.text = text
         self.status = status
+        self.more = more
+        """Further keys of the body, as `argument` beside ERROR_ARGUMENT (api-reference/user/user-add.md)."""
 
 
 @dataclass(slots=True)

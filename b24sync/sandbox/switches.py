@@ -219,6 +219,95 @@ class Switches:
         "api-reference/bizproc/bizproc-workflow-start.md: administrators only",
         "users without admin rights may start workflows",
     )
+    # -- methods: groups, guests --------------------------------------------------------------
+    extranet: str = switch(
+        "works",
+        "silent: api-reference/user/index.md knows only portals with guests",
+        "works | by_hand | off: guests turn a group external; only the act group.extranet does; user.add refuses them",
+    )
+    extranet_refusal: str = switch(
+        "access_denied",
+        "silent: api-reference/user/user-add.md lists the errors, none for a portal without guests",
+        "access_denied | no_extranet_field | user_count_exceeded | ERROR_NO_GROUP: how user.add refuses when off",
+    )
+    extranet_without_group: str = switch(
+        "no_extranet_field",
+        "conflict: api-reference/user/user-add.md has no_extranet_field and ERROR_GROUPID for the same case",
+        "no_extranet_field | ERROR_GROUPID | no_sonet_group_for_extranet: a guest without SONET_GROUP_ID",
+    )
+    extranet_invitation: str = switch(
+        "pending",
+        "silent: api-reference/user/index.md only says 'groups in which the user will be'",
+        "pending | member | none: the guest's tie to SONET_GROUP_ID right after user.add",
+    )
+    extranet_group_turns: str = switch(
+        "call",
+        "silent: api-reference/user/index.md 'when a guest is added by sonet_group.user.add'",
+        "call | membership | invitation | never: every such call; only one that adds him; user.add already; no call",
+    )
+    pending_blocks_add: bool = switch(
+        True,
+        "silent: api-reference/sonet-group/members/sonet-group-user-add.md",
+        "sonet_group.user.add skips people with a pending invitation and does not answer them",
+    )
+    delete_removes_pending: bool = switch(
+        True,
+        "silent: api-reference/sonet-group/members/sonet-group-user-delete.md",
+        "sonet_group.user.delete takes a pending invitation back",
+    )
+    portal_invitation_joins_groups: bool = switch(
+        False,
+        "silent: api-reference/user/user-add.md",
+        "who accepts the portal's invitation is a member of the groups that invited him",
+    )
+    group_is_extranet_shown: str = switch(
+        "both",
+        "conflict: sonet-group-get.md shows IS_EXTRANET, socialnetwork-api-workgroup-get.md only SITE_IDS",
+        "both | get | sites: IS_EXTRANET in both readers, in sonet_group.get only, nowhere (SITE_IDS tells it)",
+    )
+    site_id_extranet: str = switch(
+        "ignore",
+        "silent: api-reference/sonet-group/sonet-group-create.md, SITE_ID without the extranet's code",
+        "ignore | works | refuse: SITE_ID with the extranet site at create and update",
+    )
+    group_names_unique: bool = switch(
+        False, "silent: api-reference/sonet-group/sonet-group-create.md", "a second group of one name is refused"
+    )
+    group_update_owner: str = switch(
+        "works",
+        "silent: sonet-group-update.md lists OWNER_ID, sonet-group-setowner.md is the method for it",
+        "works | ignore: OWNER_ID in sonet_group.update",
+    )
+    former_owner_role: str = switch(
+        "K",
+        "silent: api-reference/sonet-group/sonet-group-setowner.md",
+        "K | E | empty: what the former owner is afterwards",
+    )
+    group_filter_keywords: bool = switch(
+        False,
+        "api-reference/sonet-group/sonet-group-get.md does not list KEYWORDS among the filters",
+        "groups may be filtered by KEYWORDS; otherwise that key is ignored",
+    )
+    admin_sees_secret_members: bool = switch(
+        True,
+        "silent: api-reference/sonet-group/members/sonet-group-user-get.md",
+        "an administrator reads the members of a hidden group that he is not in",
+    )
+    workgroup_next_on_full_page: bool = switch(
+        True, "recorded answer with next and total 50", "a full last page of workgroup.list still has `next`"
+    )
+    user_limit: int = switch(
+        0, "api-reference/user/user-add.md, user_count_exceeded", "active people the plan allows; 0 = any number"
+    )
+    invited_users_listed: bool = switch(
+        True, "silent: api-reference/user/user-get.md", "user.get also lists people who were invited and never came"
+    )
+    duplicate_email_text: str = switch(
+        "Пользователь с таким email уже существует",
+        "api-reference/user/user-add.md; the text follows the portal's language",
+        "description of ERROR_ARGUMENT for an e-mail that is taken",
+    )
+    # -- methods: the rest --------------------------------------------------------------------
     crm_mode: int = switch(1, "api-reference/crm/crm-settings-mode-get.md", "1 classic (leads), 2 simple")
 
     def set(self, name: str, value: Any) -> None:

@@ -8,6 +8,8 @@ from . import (  # noqa: F401 - imported for registration
     currencies,
     dealcategories,
     duplicates,
+    group_acts,
+    groups,
     imports,
     items,
     stagehistory,
@@ -18,4 +20,5 @@ from . import (  # noqa: F401 - imported for registration
     users,
     workflow_templates,
     workflows,
+    workgroups,
 )

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from ..model.filters import Column, Compiler, FilterFault, compile_order
+from ..model.groups import MEMBER, PENDING, Group, Relation
 from ..model.listing import listed, start_of
 from ..model.moments import iso_moment
 from ..model.planting import plant_user, truth
@@ -35,6 +36,7 @@ TITLES = {
     "PERSONAL_BIRTHDAY": "Дата рождения",
     "PERSONAL_MOBILE": "Личный мобильный",
     "PERSONAL_CITY": "Город проживания",
+    "WORK_COMPANY": "Компания",
     "WORK_PHONE": "Телефон компании",
     "WORK_POSITION": "Должность",
     "UF_EMPLOYMENT_DATE": "Дата принятия на работу",
@@ -54,7 +56,7 @@ def row(portal: Portal, user: User) -> dict[str, Any]:
         "LAST_NAME": user.last_name,
         "SECOND_NAME": user.second_name,
         "EMAIL": user.email,
-        "LAST_LOGIN": iso_moment(user.registered, portal.zone),
+        "LAST_LOGIN": iso_moment(user.registered, portal.zone) if user.confirmed else "",
         "DATE_REGISTER": iso_moment(user.registered, portal.zone),
         "TIME_ZONE": "",
         "IS_ONLINE": "N",
@@ -64,6 +66,7 @@ def row(portal: Portal, user: User) -> dict[str, Any]:
         "PERSONAL_BIRTHDAY": "",
         "PERSONAL_MOBILE": str(user.more.get("PERSONAL_MOBILE", "")),
         "PERSONAL_CITY": str(user.more.get("PERSONAL_CITY", "")),
+        "WORK_COMPANY": str(user.more.get("WORK_COMPANY", "")),
         "WORK_PHONE": str(user.more.get("WORK_PHONE", "")),
         "WORK_POSITION": user.position,
         "UF_EMPLOYMENT_DATE": "",
@@ -127,7 +130,12 @@ def found_users(call: Call, tree: dict[str, Any], *, search: str = "") -> Answer
     order = compile_order(
         {sort: direction if isinstance(direction, str) else "ASC"}, COLUMNS, strict=False, ignore_case=True
     )
-    users = [user for user in call.portal.users.values() if user.kind != "email" or "USER_TYPE" in tree]
+    shows_invited = call.portal.switches.invited_users_listed
+    users = [
+        user
+        for user in call.portal.users.values()
+        if (user.kind != "email" or "USER_TYPE" in tree) and (shows_invited or user.confirmed)
+    ]
     page = listed(sorted(users, key=lambda user: user.id), plan, order, start_of(argument(call, "start", 0)))
     select = [str(name).upper() for name in sequence(argument(call, "select"))]
     return listed_answer([shown(call, user, select) for user in page.rows], page)
@@ -187,33 +195,80 @@ def fields(_call: Call) -> Answer:
 
 @rest_method("user.add", scope="user")
 def add(call: Call) -> Answer:
-    """Invites a person (api-reference/user/user-add.md)."""
+    """Invites a person by e-mail (api-reference/user/user-add.md; guests: api-reference/user/index.md)."""
     given = {key.upper(): value for key, value in call.params.items()}
+    portal = call.portal
     if not caller(call).admin:
         raise ApiError("ERROR_CORE", "access_denied")
     email = str(given.get("EMAIL") or "").strip()
     if not EMAIL.match(email):
-        raise ApiError("ERROR_ARGUMENT", "wrong_email")
-    if call.portal.users.by_email(email) is not None:
-        raise ApiError("ERROR_ARGUMENT", "Пользователь с таким email уже существует")
+        raise bad_argument("wrong_email")
+    if portal.users.by_email(email) is not None:
+        raise bad_argument(portal.switches.duplicate_email_text)
     extranet = truth(given.get("EXTRANET"))
-    if extranet and not given.get("SONET_GROUP_ID"):
-        raise ApiError("ERROR_ARGUMENT", "no_extranet_field")
     departments = [int(str(one)) for one in sequence(given.get("UF_DEPARTMENT"))]
-    user = plant_user(
-        call.portal,
-        {
-            "NAME": given.get("NAME") or "",
-            "LAST_NAME": given.get("LAST_NAME") or "",
-            "SECOND_NAME": given.get("SECOND_NAME") or "",
-            "EMAIL": email,
-            "WORK_POSITION": given.get("WORK_POSITION") or "",
-            "USER_TYPE": "extranet" if extranet else "employee",
-            "UF_DEPARTMENT": [] if extranet else departments or [1],
-        },
-    )
-    call.portal.emit("ONUSERADD", {"ID": user.id, "EMAIL": user.email, "NAME": user.name})
+    groups = groups_to_join(portal, given.get("SONET_GROUP_ID")) if extranet else []
+    if not extranet and not departments:
+        raise bad_argument("no_extranet_field")
+    limit = portal.switches.user_limit
+    if limit and sum(1 for one in portal.users.values() if one.active) >= limit:
+        raise bad_argument("user_count_exceeded")
+    user = plant_user(portal, {key: given[key] for key in OWN_FIELDS if key in given} | {"EMAIL": email})
+    user.kind = "extranet" if extranet else "employee"
+    user.departments = departments
+    user.confirmed = False
+    keep_more(user, given)
+    portal.mails.append({"kind": "invitation", "to": email, "user_id": user.id, "text": given.get("MESSAGE_TEXT", "")})
+    for group in groups:
+        join_by_invitation(portal, group, user)
+    portal.emit("ONUSERADD", {"ID": user.id, "EMAIL": user.email, "NAME": user.name})
     return Answer(user.id)
+
+
+OWN_FIELDS = ("NAME", "LAST_NAME", "SECOND_NAME", "WORK_POSITION")
+EXTRANET_REFUSALS = {
+    "access_denied": ("ERROR_CORE", "access_denied"),
+    "no_extranet_field": ("ERROR_ARGUMENT", "no_extranet_field"),
+    "user_count_exceeded": ("ERROR_ARGUMENT", "user_count_exceeded"),
+    "ERROR_NO_GROUP": ("ERROR_NO_GROUP", "Группа указана неверно"),
+}
+NO_GROUP = {
+    "no_extranet_field": ("ERROR_ARGUMENT", "no_extranet_field"),
+    "ERROR_GROUPID": ("ERROR_GROUPID", "Не указан код группы"),
+    "no_sonet_group_for_extranet": ("ERROR_ARGUMENT", "no_sonet_group_for_extranet"),
+}
+
+
+def bad_argument(text: str) -> ApiError:
+    return ApiError("ERROR_ARGUMENT", text, argument="")
+
+
+def groups_to_join(portal: Portal, raw: Any) -> list[Group]:
+    """Groups of SONET_GROUP_ID; a portal without guests refuses here (switches extranet, extranet_refusal)."""
+    if portal.switches.extranet == "off":
+        raise ApiError(*EXTRANET_REFUSALS[portal.switches.extranet_refusal])
+    numbers = [integer(one) for one in sequence(raw)]
+    if not numbers:
+        raise ApiError(*NO_GROUP[portal.switches.extranet_without_group])
+    groups = [group for number in numbers if (group := portal.groups.get(number)) is not None]
+    if len(groups) != len(numbers):
+        raise ApiError("ERROR_NO_GROUP", "Группа указана неверно")
+    return groups
+
+
+def join_by_invitation(portal: Portal, group: Group, user: User) -> None:
+    """What user.add itself does to the group; nothing in the documentation says it (switch extranet_invitation)."""
+    rule = portal.switches.extranet_invitation
+    if rule in ("pending", "member"):
+        group.relations[user.id] = Relation(PENDING if rule == "pending" else MEMBER)
+    if portal.switches.extranet_group_turns == "invitation" and portal.switches.extranet == "works":
+        group.open_to_guests()
+
+
+def keep_more(user: User, given: dict[str, Any]) -> None:
+    for key in ("XML_ID", "PERSONAL_MOBILE", "PERSONAL_CITY", "PERSONAL_GENDER", "WORK_PHONE", "WORK_COMPANY"):
+        if key in given:
+            user.more[key] = given[key]
 
 
 @rest_method("user.update", scope="user")
@@ -229,9 +284,7 @@ def update(call: Call) -> Answer:
     if "UF_DEPARTMENT" in changes:
         changes["UF_DEPARTMENT"] = sequence(changes["UF_DEPARTMENT"])
     plant_user(call.portal, {"ID": user.id, **changes})
-    for key in ("XML_ID", "PERSONAL_MOBILE", "PERSONAL_CITY", "PERSONAL_GENDER", "WORK_PHONE"):
-        if key in given:
-            user.more[key] = given[key]
+    keep_more(user, given)
     return Answer(True)
 
 

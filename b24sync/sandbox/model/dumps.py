@@ -194,11 +194,37 @@ def users(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
             "email": one.email,
             "admin": one.admin,
             "active": one.active,
+            "confirmed": one.confirmed,
             "kind": one.kind,
             "rights": one.rights,
         }
         for one in portal.users.values()
     ]
+
+
+def groups(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Workgroups with everybody in them: members {user id: role}, Z = invited."""
+    return [
+        {
+            "id": one.id,
+            "name": one.name,
+            "description": one.description,
+            "keywords": one.keywords,
+            "owner_id": one.owner_id,
+            "extranet": one.is_extranet,
+            "visible": one.visible,
+            "opened": one.opened,
+            "closed": one.closed,
+            "initiate_perms": one.initiate_perms,
+            "project": one.project,
+            "members": {str(user_id): relation.role for user_id, relation in one.relations.items()},
+        }
+        for one in portal.groups
+    ]
+
+
+def mails(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(portal.mails)
 
 
 def origin_pairs(portal: Portal, params: dict[str, Any]) -> list[list[Any]]:
@@ -229,6 +255,8 @@ READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
     "categories": categories,
     "stagehistory": stage_history,
     "users": users,
+    "groups": groups,
+    "mails": mails,
     "origin_pairs": origin_pairs,
     "types": types,
 }

@@ -8,6 +8,7 @@ from .. import seeds
 from . import intake, saving
 from .definitions import define_user_field
 from .entities import DEAL, EntityType, dynamic_type
+from .groups import Group, Relation
 from .history import History
 from .pipelines import Pipeline
 from .users import User
@@ -42,6 +43,8 @@ def plant(portal: Portal, seed: dict[str, Any]) -> None:
         define_user_field(portal, str(row["ENTITY_ID"]), row)
     for row in [*seeds.TEMPLATES, *seed.get("templates", [])]:
         plant_template(portal, row)
+    for row in seed.get("groups", []):
+        plant_group(portal, row)
     for row in seed.get("items", []):
         plant_item(portal, row)
 
@@ -56,11 +59,25 @@ def plant_user(portal: Portal, row: dict[str, Any]) -> User:
     user.email = str(row.get("EMAIL", user.email))
     user.admin = truth(row.get("ADMIN", user.admin))
     user.active = truth(row.get("ACTIVE", user.active))
+    user.confirmed = truth(row.get("CONFIRMED", user.confirmed))
     user.kind = str(row.get("USER_TYPE", user.kind))
     user.position = str(row.get("WORK_POSITION", user.position))
     user.departments = [int(one) for one in row.get("UF_DEPARTMENT", user.departments)]
     user.rights.update(row.get("rights", {}))
     return user
+
+
+def plant_group(portal: Portal, row: dict[str, Any]) -> Group:
+    """Add a workgroup: NAME, OWNER_ID, texts, EXTRANET, members {user id: role}."""
+    group = portal.groups.add(str(row["NAME"]), int(row.get("OWNER_ID", 1)), int(portal.time()))
+    for key in ("DESCRIPTION", "KEYWORDS", "VISIBLE", "OPENED", "INITIATE_PERMS", "PROJECT"):
+        if key in row:
+            setattr(group, key.lower(), str(row[key]))
+    for user_id, role in dict(row.get("members", {})).items():
+        group.relations[int(user_id)] = Relation(str(role))
+    if truth(row.get("EXTRANET", False)):
+        group.open_to_guests()
+    return group
 
 
 def truth(raw: Any) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from .entities import EntityType
+from .groups import ACTIVE_ROLES, PENDING
 from .items import ItemStore
 from .workflows import WAITING
 
@@ -47,7 +48,32 @@ def figures(portal: Portal) -> dict[str, Any]:
         "user_fields": sum(1 for _ in portal.user_fields),
         "pipelines": sum(len(portal.pipelines.of(type_id)) for type_id in portal.types),
         "users": len(portal.users),
+        "people": people_figures(portal),
+        "groups": group_figures(portal),
         "outbox": len(portal.outbox),
+    }
+
+
+def people_figures(portal: Portal) -> dict[str, int]:
+    """extranet, invited (and never came), dismissed people; mails = letters sent."""
+    people = list(portal.users.values())
+    return {
+        "extranet": sum(1 for one in people if one.kind == "extranet"),
+        "invited": sum(1 for one in people if not one.confirmed),
+        "dismissed": sum(1 for one in people if not one.active),
+        "mails": len(portal.mails),
+    }
+
+
+def group_figures(portal: Portal) -> dict[str, int]:
+    """Workgroups; `surplus_names` = groups beyond the first of one name."""
+    names = Counter(group.name for group in portal.groups)
+    return {
+        "total": len(portal.groups),
+        "extranet": sum(1 for group in portal.groups if group.is_extranet),
+        "members": sum(len(group.with_role(*ACTIVE_ROLES)) for group in portal.groups),
+        "pending": sum(len(group.with_role(PENDING)) for group in portal.groups),
+        "surplus_names": sum(count - 1 for count in names.values()),
     }
 
 

@@ -1,7 +1,8 @@
 """People of the portal and what each may do in the CRM.
 
-Rights are those that methods name: read, add, update, delete, import, stage (move), settings; administrators pass
-unless a right is taken away by name. Docs: api-reference/user/user-get.md, api-reference/crm/universal/import/index.md.
+Rights are those that methods name: read, add, update, delete, import, stage (move), settings, groups (create a
+workgroup); administrators pass unless a right is taken away by name.
+Docs: api-reference/user/user-get.md, api-reference/crm/universal/import/index.md.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-RIGHTS = ("read", "add", "update", "delete", "import", "stage", "settings")
+RIGHTS = ("read", "add", "update", "delete", "import", "stage", "settings", "groups")
 EMPLOYEE_RIGHTS = {
     "read": True,
     "add": True,
@@ -18,12 +19,16 @@ EMPLOYEE_RIGHTS = {
     "import": True,
     "stage": True,
     "settings": False,
+    "groups": True,
 }
 
 
 @dataclass(slots=True)
 class User:
-    """One person. `kind`: employee | extranet | email (USER_TYPE of user.get)."""
+    """One person. `kind`: employee | extranet | email (USER_TYPE of user.get).
+
+    `confirmed` False = invited by e-mail and never been here.
+    """
 
     id: int
     name: str = ""
@@ -32,6 +37,7 @@ class User:
     email: str = ""
     admin: bool = False
     active: bool = True
+    confirmed: bool = True
     kind: str = "employee"
     position: str = ""
     departments: list[int] = field(default_factory=lambda: [1])
