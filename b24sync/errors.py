@@ -7,6 +7,7 @@
     |  `- PortalUnreachable   no connection, or the answer never came
     |- OutcomeUnknown       a write was sent and not answered: look before repeating   exit 75
     |- PortalRefused        the answer is no and stays no (.code, .method)     exit 1
+    |- GiveUp               a rule cannot go on and a person must look: dead letter   exit 1
     |- PortalBlocked        stop calling, tell a person                        exit 69
     `- NeedsConfirmation    a plan waits for a yes and nobody is there to say it   exit 2
 
@@ -73,6 +74,10 @@ class PortalRefused(B24SyncError):
         self.method = method
         self.code = code
         self.text = text
+
+
+class GiveUp(B24SyncError):
+    """A rule says that trying again is of no use: its job becomes a dead letter, which a person sees."""
 
 
 class PortalBlocked(B24SyncError):

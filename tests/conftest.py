@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fixed_clock import FixedClock
 from hypothesis import settings
+from migrated_store import migrated_store
+
+from b24sync.store.engine import Store, open_store
 
 # No deadline: a busy machine is no failure. Fifty examples a run add up over the runs.
 settings.register_profile("project", deadline=None, max_examples=50)
@@ -27,3 +32,37 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} is marked `shared` and was skipped, but {REQUIRE_SHARED}=1: {call.excinfo}"
     return report
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str, None, None]:
+    """A migrated store of the test's own, on either database."""
+    if request.param == "sqlite":
+        migrated_store(tmp_path).close()
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    from postgres_server import fresh_database
+
+    with fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def any_store(store_url: str) -> Generator[Store, None, None]:
+    """That store, opened."""
+    opened = open_store(store_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def any_clock(store_url: str) -> Generator[FixedClock, None, None]:
+    """A clock that stands still, for the store's database too."""
+    if store_url.startswith("sqlite"):
+        yield FixedClock()
+        return
+    from postgres_server import DatabaseClock
+
+    clock = DatabaseClock(store_url)
+    yield clock
+    clock.close()

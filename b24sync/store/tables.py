@@ -195,3 +195,70 @@ links = Table(
 )
 """Which task, group, user or answer in the portal belongs to which process, entity and step."""
 Index("links_by_thing", links.c.portal, links.c.kind, links.c.portal_id)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("due_at", Float),
+    Column("backoff_until", Float, nullable=False),
+    Column("waits", Integer, nullable=False),
+    Column("owner", String(200)),
+    Column("epoch", RowId, nullable=False),
+    Column("lease_until", Float),
+)
+"""A lane is the unit of order and of leasing. due_at: when it has work; epoch: how often it was claimed."""
+_is_due = lanes.c.due_at.is_not(None)
+Index("lanes_due", lanes.c.due_at, sqlite_where=_is_due, postgresql_where=_is_due)
+_is_owned = lanes.c.owner.is_not(None)
+Index("lanes_owned", lanes.c.owner, sqlite_where=_is_owned, postgresql_where=_is_owned)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("portal", String(64), nullable=False),
+    Column("lane", String(200), nullable=False),
+    Column("kind", String(200), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("run_at", Float, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("folded", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("message", Text),
+    Column("finished_at", Float),
+)
+"""What is to be done: events, jobs, timers. run_at 0 = at once; states in `store/lanes.py`."""
+_is_waiting = inbox.c.state == "waiting"
+Index(
+    "inbox_folds",
+    *(inbox.c.portal, inbox.c.lane, inbox.c.kind),
+    unique=True,
+    sqlite_where=_is_waiting,
+    postgresql_where=_is_waiting,
+)
+_is_open = inbox.c.state.in_(["waiting", "begun"])
+Index(
+    "inbox_open",
+    *(inbox.c.portal, inbox.c.lane, inbox.c.state, inbox.c.run_at, inbox.c.id),
+    sqlite_where=_is_open,
+    postgresql_where=_is_open,
+)
+_is_dead = inbox.c.state == "dead"
+Index("inbox_dead", inbox.c.portal, inbox.c.id, sqlite_where=_is_dead, postgresql_where=_is_dead)
+_is_finished = inbox.c.finished_at.is_not(None)
+Index("inbox_finished", inbox.c.finished_at, sqlite_where=_is_finished, postgresql_where=_is_finished)
+
+crons = Table(
+    "crons",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("line", String(100), nullable=False),
+    Column("next_at", Float, nullable=False),
+)
+"""When a cron lane ticks next; moved by compare-and-set, so that one process publishes a tick."""

