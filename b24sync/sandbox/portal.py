@@ -36,6 +36,9 @@ from .model.groups import Groups
 from .model.history import History
 from .model.items import ItemStore
 from .model.pipelines import Pipelines
+from .model.productrows import ProductRows
+from .model.records import Records
+from .model.saving import Deleted
 from .model.schema import Schema
 from .model.text import Fold, fold_for
 from .model.userfields import UserFields
@@ -81,6 +84,11 @@ class Portal:
         self.user_fields = UserFields()
         self.workflows = Workflows()
         self.groups = Groups()
+        self.product_rows = ProductRows()
+        self.activities = Records()
+        self.comments = Records()
+        """Comments in timelines of items."""
+        self.recycle_bin: list[Deleted] = []
         self.mails: list[dict[str, Any]] = []
         """Letters the portal would have sent: kind, to, ..."""
         self.types: dict[int, EntityType] = standard_types()
@@ -121,18 +129,35 @@ class Portal:
             self.history.setdefault(entity.id, History())
         self.rebuild_schemas()
 
+    def drop_type(self, entity: EntityType) -> None:
+        """Forget a smart process with its pipelines, stages and user fields."""
+        for pipeline in list(self.pipelines.of(entity.id)):
+            self.pipelines.delete(pipeline)
+            self.dictionaries.drop(entity.dictionary_of(pipeline.id))
+        for definition in list(self.user_fields.of(entity.uf_entity)):
+            self.user_fields.delete(definition)
+        del self.types[entity.id], self.schemas[entity.id], self.items[entity.id]
+        self.history.pop(entity.id, None)
+        self.rebuild_schemas()
+
     def rebuild_schemas(self) -> None:
         """Take up new types, switches of types and user fields."""
         parents = [entity for entity in self.types.values() if entity.is_dynamic]
         for entity in self.types.values():
             user_fields = [item.as_field() for item in self.user_fields.of(entity.uf_entity)]
-            schema = Schema(entity, user_fields, parents)
+            schema = Schema(entity, user_fields, [*parents, *self._declared_parents(entity)])
             self.schemas[entity.id] = schema
             store = self.items.get(entity.id)
             if store is None:
                 self.items[entity.id] = ItemStore(schema, self.fold, self.zone)
             else:
                 store.use(schema)
+
+    def _declared_parents(self, entity: EntityType) -> list[EntityType]:
+        """Standard types that a smart process names as its parents (crm-type-add.md, relations)."""
+        rows = entity.options.get("relations", {}).get("parent", []) if entity.is_dynamic else []
+        standard = (self.types.get(one["entityTypeId"]) for one in rows)
+        return [one for one in standard if one is not None and not one.is_dynamic]
 
     def default_enum_values(self, field: Field) -> Any:
         """Ids of the list elements marked DEF=Y: a list for multiple fields, else one id or None."""

@@ -308,6 +308,19 @@ class Switches:
         "description of ERROR_ARGUMENT for an e-mail that is taken",
     )
     # -- methods: the rest --------------------------------------------------------------------
+    crm_mailbox: str = switch(
+        "",
+        "tutorials/crm/how-to-add-crm-objects/how-to-send-email.md",
+        "the shared CRM mailbox letters leave from without MESSAGE_FROM; empty = there is none",
+    )
+    comment_author: bool = switch(
+        False,
+        "silent: api-reference/crm/timeline/comments/crm-timeline-comment-add.md does not list AUTHOR_ID",
+        "AUTHOR_ID of a timeline comment is taken; otherwise the caller is the author",
+    )
+    restored_item_keeps_id: bool = switch(
+        False, "silent: no page tells of the recycle bin", "an item taken out of the recycle bin keeps its id"
+    )
     crm_mode: int = switch(1, "api-reference/crm/crm-settings-mode-get.md", "1 classic (leads), 2 simple")
 
     def set(self, name: str, value: Any) -> None:

@@ -1,6 +1,7 @@
 """All methods and acts of the portal; importing this package registers them."""
 
 from . import (  # noqa: F401 - imported for registration
+    activities,
     acts,
     bindings,
     categories,
@@ -12,8 +13,10 @@ from . import (  # noqa: F401 - imported for registration
     groups,
     imports,
     items,
+    productrows,
     stagehistory,
     statuses,
+    timeline,
     types,
     userfieldconfig,
     userfields,

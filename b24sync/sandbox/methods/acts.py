@@ -65,6 +65,12 @@ def item_delete(portal: Portal, params: Params) -> dict[str, Any]:
     return {"id": item["id"]}
 
 
+@act("item.restore")
+def item_restore(portal: Portal, params: Params) -> dict[str, Any]:
+    """entityTypeId, id: somebody takes a deleted item out of the recycle bin."""
+    return {"id": saving.restore(portal, type_of(portal, params), int(params["id"]))["id"]}
+
+
 @act("deal.move")
 def deal_move(portal: Portal, params: Params) -> dict[str, Any]:
     """id, stage (id or name), category (id or name, optional), user, entityTypeId (default: deals)."""

@@ -1,4 +1,4 @@
-"""`crm.type.{add,list,get,getByEntityTypeId}` and `crm.enum.ownertype`.
+"""`crm.type.{add,list,get,getByEntityTypeId,update,delete,fields}` and `crm.enum.ownertype`.
 
 Docs: api-reference/crm/universal/user-defined-object-types/*.md,
 api-reference/crm/auxiliary/enum/crm-enum-owner-type.md.
@@ -10,13 +10,48 @@ from typing import Any
 
 from ..model import planting
 from ..model.entities import EntityType
+from ..model.fields import upper_name
+from ..model.filters import Column, Compiler, FilterFault, compile_order
+from ..model.listing import listed, start_of
 from ..registry import Answer, ApiError, Call, rest_method
-from .arguments import integer, mapping, needs_right
+from .arguments import bad_filter, integer, listed_answer, mapping, needs_right
+
+OPTIONS = (
+    "isAutomationEnabled",
+    "isBeginCloseDatesEnabled",
+    "isBizProcEnabled",
+    "isCategoriesEnabled",
+    "isClientEnabled",
+    "isDocumentsEnabled",
+    "isLinkWithProductsEnabled",
+    "isMycompanyEnabled",
+    "isObserversEnabled",
+    "isPaymentsEnabled",
+    "isRecyclebinEnabled",
+    "isSetOpenPermissions",
+    "isSourceEnabled",
+    "isStagesEnabled",
+    "isUseInUserfieldEnabled",
+    "isCountersEnabled",
+)
+DEFAULTS = {**dict.fromkeys(OPTIONS, "N"), "isSetOpenPermissions": "Y"}
+LINKED = ("CALENDAR_EVENT|UF_CRM_CAL_EVENT", "TASKS_TASK|UF_CRM_TASK", "TASKS_TASK_TEMPLATE|UF_CRM_TASK")
 
 
 def row(entity: EntityType) -> dict[str, Any]:
     """`id` is the number of the type record, not entityTypeId."""
-    return {"id": entity.type_id, "title": entity.title, "entityTypeId": entity.id, **entity.options}
+    return {
+        "id": entity.type_id,
+        "title": entity.title,
+        "code": "",
+        "entityTypeId": entity.id,
+        "customSectionId": None,
+        **DEFAULTS,
+        "relations": {"parent": [], "child": []},
+        **entity.options,
+        "linkedUserFields": {**dict.fromkeys(LINKED, "N"), **entity.options.get("linkedUserFields", {})},
+        "customSections": [],
+    }
 
 
 @rest_method("crm.type.add", scope="crm")
@@ -30,6 +65,69 @@ def add(call: Call) -> Answer:
     if fields.get("entityTypeId") not in (None, "", 0) and not free(call, entity_type_id):
         raise ApiError("INVALID_ARG_VALUE", f"Invalid entityTypeId: {fields['entityTypeId']}")
     return Answer({"type": row(planting.plant_type(call.portal, {**fields, "title": title}))})
+
+
+def found(call: Call) -> EntityType:
+    """The smart process of `id`. Raises 0 (crm-type-update.md, crm-type-delete.md)."""
+    entity = next((one for one in dynamic(call) if one.type_id == integer(call.params.get("id"))), None)
+    if entity is None:
+        raise ApiError(0, "Смарт-процесс не найден")
+    return entity
+
+
+@rest_method("crm.type.update", scope="crm")
+def update(call: Call) -> Answer:
+    """entityTypeId stays what it is; switches that are not named keep their value (crm-type-update.md)."""
+    needs_right(call, "settings")
+    entity = found(call)
+    fields = mapping(call.params.get("fields"))
+    if str(fields.get("title") or "").strip():
+        entity.title = str(fields["title"]).strip()
+    planting.change_type(call.portal, entity, fields)
+    return Answer({"type": row(entity)})
+
+
+@rest_method("crm.type.delete", scope="crm")
+def delete(call: Call) -> Answer:
+    """Only without items; null and nothing done without `id` (crm-type-delete.md)."""
+    needs_right(call, "settings")
+    if call.params.get("id") in (None, ""):
+        return Answer(None)
+    entity = found(call)
+    if len(call.portal.items[entity.id]):
+        raise ApiError("BX_ERROR", "Вы не можете удалить тип сущности, у которого есть элементы")
+    call.portal.drop_type(entity)
+    return Answer([])
+
+
+@rest_method("crm.type.fields", scope="crm")
+def fields(call: Call) -> Answer:
+    """Descriptors (crm-type-fields.md)."""
+    needs_right(call, "read")
+    described = {
+        "id": ("integer", True, False, False),
+        "title": ("string", False, True, False),
+        "code": ("string", False, False, False),
+        "entityTypeId": ("integer", False, True, True),
+        **dict.fromkeys(OPTIONS, ("boolean", False, False, False)),
+    }
+    return Answer(
+        {
+            "fields": {
+                name: {
+                    "type": kind,
+                    "isRequired": required,
+                    "isReadOnly": read_only,
+                    "isImmutable": immutable,
+                    "isMultiple": False,
+                    "isDynamic": False,
+                    "title": name,
+                    "upperName": upper_name(name),
+                }
+                for name, (kind, read_only, required, immutable) in described.items()
+            }
+        }
+    )
 
 
 def free(call: Call, entity_type_id: int | None) -> bool:
@@ -46,8 +144,20 @@ def dynamic(call: Call) -> list[EntityType]:
 @rest_method("crm.type.list", scope="crm")
 def list_types(call: Call) -> Answer:
     needs_right(call, "settings")
-    rows = [row(entity) for entity in dynamic(call)]
-    return Answer({"types": rows}, total=len(rows))
+    columns = {name: type_column(name) for name in ("id", "title", "entityTypeId", *OPTIONS)}
+    try:
+        plan = Compiler(columns).compile(call.params.get("filter"))
+        order = compile_order(call.params.get("order"), columns)
+    except FilterFault as fault:
+        bad_filter(fault)
+    page = listed([row(entity) for entity in dynamic(call)], plan, order, start_of(call.params.get("start")))
+    return listed_answer({"types": page.rows}, page)
+
+
+def type_column(name: str) -> Column:
+    if name in ("id", "entityTypeId"):
+        return Column(name, lambda one: one[name], lambda raw: int(str(raw)))
+    return Column(name, lambda one: one[name] or None, lambda raw: None if raw in (None, "") else str(raw))
 
 
 @rest_method("crm.type.get", scope="crm")

@@ -223,7 +223,37 @@ def groups(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def product_rows(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a type's items with owner_id; owner_id narrows."""
+    entity = type_of(portal, params)
+    wanted = int(params.get("owner_id") or 0)
+    return [
+        {"owner_id": owner[1], **row}
+        for owner, row in portal.product_rows
+        if owner[0] == entity.id and wanted in (0, owner[1])
+    ]
+
+
+def recycle_bin(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Deleted items: entity_type_id, id, title."""
+    return [
+        {"entity_type_id": one.entity.id, "id": one.item["id"], "title": one.item.get("title")}
+        for one in portal.recycle_bin
+    ]
+
+
+def activities(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Activities with their bindings [entityTypeId, id]; times in unix seconds."""
+    return list(portal.activities)
+
+
+def timeline_comments(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Comments in timelines with their bindings and files; times in unix seconds."""
+    return list(portal.comments)
+
+
 def mails(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Letters the portal would have sent: kind (invitation, crm), to, ..."""
     return list(portal.mails)
 
 
@@ -257,6 +287,10 @@ READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
     "users": users,
     "groups": groups,
     "mails": mails,
+    "product_rows": product_rows,
+    "recycle_bin": recycle_bin,
+    "activities": activities,
+    "timeline_comments": timeline_comments,
     "origin_pairs": origin_pairs,
     "types": types,
 }

@@ -99,11 +99,51 @@ def plant_type(portal: Portal, row: dict[str, Any]) -> EntityType:
     """Add a smart process with its default pipeline (crm-type-add.md)."""
     type_id = max((entity.type_id for entity in portal.types.values()), default=0) + 2
     entity_type_id = int(row.get("entityTypeId") or free_entity_type_id(portal))
-    options = {key: "Y" if truth(value) else "N" for key, value in row.items() if key.startswith("is")}
+    options = type_options(row)
     entity = dynamic_type(type_id, entity_type_id, str(row.get("title", "")), options)
     portal.add_type(entity)
     add_pipeline(portal, entity, "Общая", is_default=True)
     return entity
+
+
+def change_type(portal: Portal, entity: EntityType, row: dict[str, Any]) -> None:
+    """Other switches of a smart process; stages switched on later get their default ones in every pipeline."""
+    entity.options.update(type_options(row))
+    if entity.options.get("isStagesEnabled") == "Y" and not entity.stage_dictionary:
+        entity.stage_dictionary = f"{entity.name}_STAGE"
+        for pipeline in portal.pipelines.of(entity.id):
+            _stages_of_pipeline(portal, entity, pipeline, None)
+    portal.add_type(entity)
+
+
+def type_options(row: dict[str, Any]) -> dict[str, Any]:
+    """Switches of a smart process as Y/N, `relations` and `linkedUserFields` (crm-type-add.md).
+
+    The flags inside the last two are true and false there; Y and N do not work.
+    """
+    options: dict[str, Any] = {key: "Y" if truth(value) else "N" for key, value in row.items() if key.startswith("is")}
+    relations = row.get("relations")
+    if isinstance(relations, dict):
+        options["relations"] = {side: relation_rows(relations.get(side)) for side in ("parent", "child")}
+    linked = row.get("linkedUserFields")
+    if isinstance(linked, dict):
+        options["linkedUserFields"] = {
+            str(name): "Y" if value is True or str(value).lower() == "true" else "N" for name, value in linked.items()
+        }
+    return options
+
+
+def relation_rows(raw: Any) -> list[dict[str, Any]]:
+    entries = list(raw.values()) if isinstance(raw, dict) else raw if isinstance(raw, list) else []
+    return [
+        {
+            "entityTypeId": int(one["entityTypeId"]),
+            "isChildrenListEnabled": "Y" if str(one.get("isChildrenListEnabled")).lower() == "true" else "N",
+            "isPredefined": "N",
+        }
+        for one in entries
+        if isinstance(one, dict) and str(one.get("entityTypeId", "")).isdigit()
+    ]
 
 
 def free_entity_type_id(portal: Portal) -> int:
@@ -127,12 +167,18 @@ def add_pipeline(
     pipeline = Pipeline(portal.pipelines.next_id(entity.id), entity.id, name, **more)
     portal.pipelines.add(pipeline)
     if entity.has_stages:
-        dictionary = entity.dictionary_of(pipeline.id)
-        portal.dictionaries.declare(dictionary, f"{'Стадии сделки ' if entity.id == DEAL else ''}{name}")
-        rows = _given_stages(stages) if stages else seeds.DYNAMIC_STAGES if entity.is_dynamic else seeds.DEAL_STAGES
-        prefix = entity.stage_prefix(pipeline.id)
-        portal.dictionaries.add_stages(dictionary, prefix, pipeline.id, rows, portal.switches.stage_id_max_len)
+        _stages_of_pipeline(portal, entity, pipeline, stages)
     return pipeline
+
+
+def _stages_of_pipeline(
+    portal: Portal, entity: EntityType, pipeline: Pipeline, stages: list[dict[str, Any]] | None
+) -> None:
+    dictionary = entity.dictionary_of(pipeline.id)
+    portal.dictionaries.declare(dictionary, f"{'Стадии сделки ' if entity.id == DEAL else ''}{pipeline.name}")
+    rows = _given_stages(stages) if stages else seeds.DYNAMIC_STAGES if entity.is_dynamic else seeds.DEAL_STAGES
+    prefix = entity.stage_prefix(pipeline.id)
+    portal.dictionaries.add_stages(dictionary, prefix, pipeline.id, rows, portal.switches.stage_id_max_len)
 
 
 def _given_stages(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:

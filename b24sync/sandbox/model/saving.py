@@ -11,12 +11,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import automation
+from .activities import release
 from .communications import search_key
 from .dictionaries import PROCESS, Status
 from .entities import COMPANY, CONTACT, DEAL, LEAD, EntityType
 from .fields import Field
 from .history import CREATED, FINISHED, MOVED, PIPELINE_CHANGED
 from .items import Item
+from .productrows import follows_rows, total_of
 from .values import FieldFault
 
 if TYPE_CHECKING:
@@ -256,6 +258,7 @@ def change(portal: Portal, entity: EntityType, item: Item, values: Item, by: By)
     if wanted.get("categoryId") and not entity.has_categories:
         raise FieldFault("invalid", schema.by_code["categoryId"])
     stage = _next_stage(portal, entity, item, wanted, by)
+    _follow_rows(portal, entity, item, wanted)
     draft = {**item, **wanted}
     _bind(entity, draft, wanted)
     for code in ("contactId", "contactIds", "companyId", "companyIds", "isReturnCustomer"):
@@ -271,6 +274,13 @@ def change(portal: Portal, entity: EntityType, item: Item, values: Item, by: By)
     _store_change(portal, entity, item, changes, stage, by)
     _after_change(portal, entity, item, before, stage, by)
     return True
+
+
+def _follow_rows(portal: Portal, entity: EntityType, item: Item, wanted: Item) -> None:
+    """Product rows overrule a sum that is not kept by hand (how-to-generate-edit-form-for-deal.md)."""
+    rows = portal.product_rows.of((entity.id, item["id"]))
+    if rows and follows_rows({**item, **wanted}) and {"opportunity", "isManualOpportunity"} & set(wanted):
+        wanted["opportunity"] = total_of(rows)
 
 
 def same(held: Any, value: Any, field: Field | None) -> bool:
@@ -377,8 +387,33 @@ def _after_change(portal: Portal, entity: EntityType, item: Item, before: Item, 
 
 
 # -- delete -----------------------------------------------------------------------------------
+@dataclass(slots=True)
+class Deleted:
+    """An item in the recycle bin with what went with it."""
+
+    entity: EntityType
+    item: Item
+    product_rows: list[Item]
+    activities: list[Item]
+    comments: list[Item]
+
+
 def remove(portal: Portal, entity: EntityType, item: Item) -> None:
-    """Delete an item with its history and waiting workflows (api-reference/crm/deals/crm-deal-delete.md)."""
+    """Delete an item with its history, rows, activities, comments and waiting workflows (crm-deal-delete.md).
+
+    Activities bound to other items too only lose this binding. People can take the item out of the recycle bin
+    (`restore`); no method does that or shows the bin.
+    """
+    owner = (entity.id, item["id"])
+    portal.recycle_bin.append(
+        Deleted(
+            entity,
+            dict(item),
+            portal.product_rows.take(owner),
+            release(portal.activities, owner),
+            release(portal.comments, owner),
+        )
+    )
     linked = _links(entity, item)
     held = item.get("fm", [])
     portal.items[entity.id].remove(item)
@@ -389,6 +424,33 @@ def remove(portal: Portal, entity: EntityType, item: Item) -> None:
         portal.history[entity.id].forget(item["id"])
     portal.workflows.forget_document(f"{entity.document_type}_{item['id']}", portal.time())
     _emit(portal, entity, "delete", item["id"])
+
+
+def restore(portal: Portal, entity: EntityType, item_id: int) -> Item:
+    """Take an item out of the recycle bin by hand. Raises ValueError when it is not there.
+
+    Its stage history is lost; it gets a new id unless the switch says that the old one is kept.
+    """
+    found = next((one for one in portal.recycle_bin if (one.entity.id, one.item["id"]) == (entity.id, item_id)), None)
+    if found is None:
+        raise ValueError(f"no {entity.name} {item_id} in the recycle bin")
+    portal.recycle_bin.remove(found)
+    item = found.item
+    store = portal.items[entity.id]
+    if not portal.switches.restored_item_keeps_id:
+        item["id"] = store.next_id()
+    store.insert(item)
+    _index_communications(portal, entity, item, [])
+    _mirror_links(portal, entity, item, [])
+    portal.product_rows.put_back((entity.id, item["id"]), found.product_rows)
+    for rows, kept in ((portal.activities, found.activities), (portal.comments, found.comments)):
+        for row in kept:
+            row["BINDINGS"] = [(entity.id, item["id"])]
+            if "OWNER_ID" in row:
+                row["OWNER_ID"] = item["id"]
+            rows.put_back(row)
+    _emit(portal, entity, "add", item["id"])
+    return item
 
 
 # -- shared -----------------------------------------------------------------------------------
