@@ -124,6 +124,16 @@ class LedgeredSender(ABC, Generic[T]):
         """Whether a refusal of a command of several items is taken up by the subclass instead."""
         return False
 
+    def _affordable(self, method: str, most: int, allowance_s: float) -> int:
+        """How many of `most` items fit a third of the request cap and `allowance_s`, by what one has cost so far."""
+        duration_s, counted_s = self._gate.unit_costs(method)
+        if duration_s:
+            most = min(most, int(self._gate.limits.request_target_s / duration_s))
+        dearest = max(duration_s or 0.0, counted_s or 0.0)
+        if dearest:
+            most = int(min(allowance_s / dearest, most))
+        return max(1, most)
+
     def _created(self, done: Sequence[tuple[T, str]]) -> None:
         """Items that the portal now holds, with their ids."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from b24sync.cli.progress import progress_line
 from b24sync.cli.wiring import App, confirm, opened, print_json, say
-from b24sync.errors import ConfigError, PortalBlocked, RetryLater
+from b24sync.errors import ConfigError, NeedsConfirmation, PortalBlocked, RetryLater
 
 if TYPE_CHECKING:
     from b24sync.importing.job import ImportJob, Plan
@@ -60,7 +61,7 @@ def run(
     mapping = load_mapping(mapping_path)
     with opened(ctx.obj) as app:
         imports = app.config.imports
-        settings = Settings(imports.way, imports.history, imports.history_fallback, _conflict_rule(app))
+        settings = Settings(imports.way, imports.history, imports.history_fallback, imports.conflict)
         job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, app.portal_config.zone)
         plan = job.prepare(file, sheet=sheet)
         _show_plan(plan, file, mapping.entity)
@@ -73,6 +74,7 @@ def run(
             job.forget()
             _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json, code=REFUSED_EXIT)
             return
+        _stop_large_change(job, plan, app.config.imports.max_change_share)
         if plan.left:
             _confirmed(job, f"Write {plan.left} {mapping.entity} rows to the portal?", yes=yes)
         code = _apply(app, job, plan)
@@ -84,17 +86,15 @@ def run(
         _finish(ctx, result, as_json=as_json, code=code)
 
 
-def _conflict_rule(app: App) -> Literal["keep", "refuse"]:
-    rule = app.config.imports.conflict
-    if rule == "overwrite":
-        raise ConfigError('[import] conflict = "overwrite" needs the update mode, which comes later: keep or refuse.')
-    return rule
-
-
 def _show_plan(plan: Plan, file: Path, entity: str) -> None:
     if plan.resumed:
         say(f"This file was interrupted before: going on; {plan.written_before} rows are written already.")
-    say(f"{file.name}: {plan.rows} rows -> {entity}: {plan.create} to create, {plan.skip} there, {plan.refuse} refused")
+    told = [f"{plan.create} to create", f"{plan.skip} there", f"{plan.refuse} refused"]
+    if plan.update:
+        told.insert(1, f"{plan.update} to update")
+    say(f"{file.name}: {plan.rows} rows -> {entity}: {', '.join(told)}")
+    if plan.changes:
+        say(f"  changes: {', '.join(f'{name} {count}' for name, count in plan.changes.items())}")
     for name, count in (("companies", plan.companies_to_create), ("contacts", plan.contacts_to_create)):
         if count:
             say(f"  {count} {name} to create because rows name them")
@@ -106,6 +106,22 @@ def _show_plan(plan: Plan, file: Path, entity: str) -> None:
         say(f"  the portal holds {plan.duplicates} duplicates of this file's keys; the lowest id counts")
     for problem in plan.problems:
         say(f"  {problem}")
+
+
+def _stop_large_change(job: ImportJob, plan: Plan, most: float) -> None:
+    """A plan that changes much of what is there is more often a wrong file than an intention: `--yes` is no answer."""
+    if plan.change_share <= most:
+        return
+    share = f"{plan.update} of {max(plan.existing, plan.update)} existing items would change ({plan.change_share:.0%})"
+    limit = f"more than [import] max_change_share = {most:g}"
+    if sys.stdin.isatty():
+        _confirmed(job, f"{share}, {limit}. Change them all the same?", yes=False)
+        return
+    job.forget()
+    raise NeedsConfirmation(
+        f"Stopped, nothing was written: {share}, {limit}. Look at them with --dry-run; if it is meant, raise "
+        "max_change_share in the configuration, or answer on a terminal. --yes alone does not allow it."
+    )
 
 
 def _confirmed(job: ImportJob, question: str, *, yes: bool) -> None:
@@ -136,12 +152,13 @@ def _apply(app: App, job: ImportJob, plan: Plan) -> int:
 
 def _result(job: ImportJob, plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
     """The object of `import run --json` (design 10)."""
-    counts = {"skipped": plan.skip, "refused": plan.refuse, "not_sent": plan.create} if dry_run else job.counts()
+    planned = plan.create + plan.update
+    counts = {"skipped": plan.skip, "refused": plan.refuse, "not_sent": planned} if dry_run else job.counts()
     return {
         "run": None if dry_run else job.run.id,
         "entity": job.run.entity,
         "rows": plan.rows,
-        "planned": plan.create,
+        "planned": planned,
         **{fate: counts.get(fate, 0) for fate in FATES},
     }
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from b24sync.bulk.ledgered import Progress
+from b24sync.bulk.ledgered import LOOKUP_GRACE_S, Progress
 from b24sync.clock import Clock
 from b24sync.errors import ConfigError
+from b24sync.importing.compare import Comparison
 from b24sync.importing.draft import Draft, RowError
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
 from b24sync.importing.fields import Kind, find_field
@@ -26,6 +27,7 @@ from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key
 from b24sync.importing.mapping import Mapping
 from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fields_from_json, user_field_types
 from b24sync.importing.source import open_source
+from b24sync.importing.updates import Change, ItemUpdater, UpdatePlanner, Verdict, change_of, plan_changes
 from b24sync.importing.ways import Row, WayName
 from b24sync.importing.writer import ItemWriter, WriteResult
 from b24sync.portal.directory import Directory, read_directory
@@ -33,11 +35,13 @@ from b24sync.portal.items import DEAL, KEYS_PER_REQUEST, Origin, count_command, 
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, Ledger
 from b24sync.store.locks import NamedLock
-from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, STOPPED, Run, RunRow, Runs
+from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, STOPPED, UPDATE, Run, RunRow, Runs, updates_of
 from b24sync.store.stage_entries import note_created
 from b24sync.transport.client import PortalClient
 
 SPOOL_ROWS = 1000
+MOST_PROBLEMS = 1000
+"""Row errors and links that are told one by one before the first write; the others stand in the run's report."""
 HISTORY_FIELDS = ("createdTime", "updatedTime", "movedTime", "createdBy", "updatedBy", "movedBy")
 NO_CREATION_TIME = 1e18
 """Sorts rows without a creation time last: the portal dates them now, and refuses older ones after that."""
@@ -50,7 +54,7 @@ class Settings:
     way: Literal["auto", "batch_import", "single_import", "add"]
     history: bool
     history_fallback: str | None
-    conflict: Literal["keep", "refuse"]
+    conflict: Literal["keep", "overwrite", "refuse"]
 
 
 @dataclass(slots=True)
@@ -59,6 +63,12 @@ class Plan:
 
     rows: int = 0
     create: int = 0
+    update: int = 0
+    updates_left: int = 0
+    changes: dict[str, int] = field(default_factory=dict)
+    """How many items change in which field of the portal."""
+    existing: int = 0
+    """Items that carry our originator in the portal; of a smart process all of the kind."""
     skip: int = 0
     refuse: int = 0
     companies_to_create: int = 0
@@ -72,7 +82,12 @@ class Plan:
     @property
     def left(self) -> int:
         """Rows to write now: those of an interrupted run that were written are done."""
-        return self.create - self.written_before
+        return self.create - self.written_before + self.updates_left
+
+    @property
+    def change_share(self) -> float:
+        """Which share of the existing items would change, 0 to 1."""
+        return self.update / max(self.existing, self.update, 1)
 
 
 class ImportJob:
@@ -98,16 +113,19 @@ class ImportJob:
         self._runs = Runs(store, portal, clock)
         self._origin = Origin(mapping.entity_type_id, mapping.originator)
         self._ledger = self.ledger_of(mapping.entity, mapping.originator)
+        self._updates = self.ledger_of(mapping.entity, mapping.originator, updates=True)
         self._links = Links()
         self._ordered = settings.history and "created_time" in mapping.fields_used
         self.what = what_of(mapping.entity, mapping.originator)
         self._floor: float | None = None
         self._portal_holds = True
+        self._directory: Directory
         self.run: Run
         self.plan = Plan()
 
-    def ledger_of(self, entity: str, originator: str) -> Ledger:
-        return Ledger(self._store, self._portal, what_of(entity, originator), self._clock)
+    def ledger_of(self, entity: str, originator: str, *, updates: bool = False) -> Ledger:
+        what = what_of(entity, originator)
+        return Ledger(self._store, self._portal, updates_of(what) if updates else what, self._clock)
 
     # -- prepare ----------------------------------------------------------------------------------
 
@@ -123,7 +141,9 @@ class ImportJob:
             users=self._names_users(),
             also={"ours": count_command(self._origin)},
         )
+        self._directory = directory
         self._portal_holds = directory.also["ours"].total != 0
+        self.plan.existing = directory.also["ours"].total or 0
         with open_source(file, sheet=sheet) as source:
             extractor = Extractor(
                 self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
@@ -177,7 +197,7 @@ class ImportJob:
             ready = result if isinstance(result, RowError) else resolver.prepare(result)
             if isinstance(ready, RowError):
                 piece.append(RunRow(ready.line, ready.key, "refused", None, ready.code, ready.message))
-                if ready.code != UNRESOLVED and len(self.plan.problems) < 50:
+                if ready.code != UNRESOLVED and len(self.plan.problems) < MOST_PROBLEMS:
                     self.plan.problems.append(f"line {ready.line}: {ready.message}")
             else:
                 for link in ready.links:
@@ -231,7 +251,7 @@ class ImportJob:
             if problem is None:
                 continue
             more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
-            if len(self.plan.problems) < 50:
+            if len(self.plan.problems) < MOST_PROBLEMS:
                 self.plan.problems.append(f"line {lines[0]}{more}: {problem}")
             for line in lines:
                 refused[line] = RunRow(line, None, "refused", code=UNRESOLVED, message=problem)
@@ -240,41 +260,77 @@ class ImportJob:
         self.plan.contacts_to_create = len(self._links.created_rows("contact"))
 
     def _skip_known(self) -> None:
-        """Keys that the ledger or the portal holds are not written again (design 5)."""
+        """Keys that the ledger or the portal holds are not written again (design 5): kept, refused or updated."""
         self._ledger.bury_dead()
         if not self._portal_holds and self._ledger.empty():
             return
-        keys = self._runs.pending_keys(self.run.id)
-        while piece := list(islice(keys, KEYS_PER_REQUEST)):
-            self._skip_known_piece(piece, portal_holds=self._portal_holds)
+        planner = None
+        rows: Iterator[RunRow] = (RunRow(n, key, PENDING) for n, key in self._runs.pending_keys(self.run.id))
+        if self._settings.conflict == "overwrite":
+            planner, rows = self._update_planner(), self._runs.pending(self.run.id)
+        while piece := list(islice(rows, KEYS_PER_REQUEST)):
+            self._skip_known_piece(piece, planner)
+        self.plan.changes = dict(planner.by_field.most_common()) if planner else {}
 
-    def _skip_known_piece(self, rows: Sequence[tuple[int, str]], *, portal_holds: bool) -> None:
-        keys = [key for _, key in rows]
+    def _skip_known_piece(self, rows: Sequence[RunRow], planner: UpdatePlanner | None) -> None:
+        keys = [str(row.key) for row in rows]
         known = self._ledger.states(keys)
-        if portal_holds:
+        if self._portal_holds:
             unasked = [key for key in keys if key not in known or known[key].state in ("planned", "refused")]
             found = find_by_origin(self._client, self._origin, unasked, "interactive")
             self._ledger.adopt({key: str(min(ids)) for key, ids in found.items()}, None)
             self.plan.duplicates += sum(len(ids) - 1 for ids in found.values())
             known.update(self._ledger.states(list(found)))
-        refuse = self._settings.conflict == "refuse"
-        skipped = [
-            RunRow(
-                line,
-                key,
-                "refused" if refuse else SKIPPED,
-                code="EXISTS" if refuse else None,
-                message=f"already in the portal as {known[key].portal_id}",
-            )
-            for line, key in rows
-            if key in known and known[key].state == DONE and known[key].run_id != self.run.id
+        there = {
+            key: int(write.portal_id)
+            for key, write in known.items()
+            if write.state == DONE and write.portal_id and write.run_id != self.run.id
+        }
+        rows = [row for row in rows if row.key in there]
+        if planner is None:
+            refuse = self._settings.conflict == "refuse"
+            state, code = ("refused", "EXISTS") if refuse else (SKIPPED, None)
+            said = [(row, f"already in the portal as {there[str(row.key)]}") for row in rows]
+            self._runs.mark(self.run.id, [RunRow(r.line, r.key, state, code=code, message=text) for r, text in said])
+        elif rows:
+            self._take(planner.verdicts(rows, there))
+
+    def _take(self, verdicts: dict[int, Verdict]) -> None:
+        """Store what is to become of rows that the portal holds already."""
+        updates = {line: verdict.draft for line, verdict in verdicts.items() if verdict.state == UPDATE}
+        self._runs.turn(self.run.id, UPDATE, updates)
+        self.plan.updates_left += sum(draft is not None for draft in updates.values())
+        others = [
+            RunRow(line, None, verdict.state, code=verdict.code, message=verdict.message)
+            for line, verdict in verdicts.items()
+            if verdict.state != UPDATE
         ]
-        self._runs.mark(self.run.id, skipped)
+        self._runs.mark(self.run.id, others)
+        for row in others:
+            if row.state == "refused" and len(self.plan.problems) < MOST_PROBLEMS:
+                self.plan.problems.append(f"line {row.line}: {row.message}")
+
+    def _update_planner(self) -> UpdatePlanner:
+        self._updates.bury_dead()
+        self._updates.wait_out(self._client.gate.limits.request_cap_s + LOOKUP_GRACE_S, but_run=self.run.id)
+        return UpdatePlanner(
+            self._client,
+            self._mapping.entity_type_id,
+            self._comparison(),
+            self._links,
+            self._updates,
+            run_id=self.run.id,
+            pipeline_id=self._directory.default_pipeline_id,
+        )
+
+    def _comparison(self) -> Comparison:
+        return Comparison(self._directory.fields, self._zone)
 
     def _count(self) -> None:
         states = self._runs.row_states(self.run.id)
         self.plan.written_before = len(self._written_before())
         self.plan.create = states.get(PENDING, 0)
+        self.plan.update = states.get(UPDATE, 0)
         self.plan.skip = states.get(SKIPPED, 0)
         self.plan.refuse = states.get("refused", 0)
 
@@ -288,6 +344,8 @@ class ImportJob:
         lock = NamedLock(self._store, self._portal, f"import in order: {self._mapping.entity}", self._clock)
         with lock.held() if self._ordered else nullcontext():
             result = self._write_rows(on_progress, lock)
+        if not result.stopped:
+            self._write_updates(result.progress, on_progress)
         state = STOPPED if result.stopped else FINISHED
         self._runs.set_state(self.run.id, state, result.stopped)
         self._runs.drop_drafts(self.run.id)
@@ -320,6 +378,21 @@ class ImportJob:
 
         writer = self._writer(self._ledger, self._origin, self.plan.left, ordered=self._ordered, on_progress=progressed)
         return writer.write(self._ready_rows())
+
+    def _write_updates(self, progress: Progress, on_progress: Callable[[Progress], None]) -> None:
+        if not self.plan.updates_left:
+            return
+        plan_changes(self._updates, self._changes(), self.run.id)
+        updater = ItemUpdater(
+            self._client, self._updates, self._mapping.entity_type_id, self._comparison(), on_progress=on_progress
+        )
+        updater.progress = progress
+        updater.send(self._changes())
+
+    def _changes(self) -> Iterator[Change]:
+        for row in self._runs.pending(self.run.id, state=UPDATE):
+            if row.draft is not None:
+                yield change_of(row, self.run.id, self._links)
 
     def _writer(
         self,

@@ -69,6 +69,10 @@ class Links:
             found = self.ids.get(target_of(link.fallback))
         return found
 
+    def waits(self, link: Link) -> bool:
+        """Whether the link leads to something that is still to be made."""
+        return self.id_of(link) is None and target_of(link) in self.to_create
+
     def attach(self, fields: dict[str, Any], links: Sequence[Link]) -> dict[str, Any]:
         """The row's fields with the ids of its links; an optional link that is not known stays empty."""
         for link in links:

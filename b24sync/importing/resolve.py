@@ -51,6 +51,11 @@ class Link:
     default: str | None = None
 
     @property
+    def packed(self) -> list[Any]:
+        """Its parts, for JSON: `Link(*packed)` is the same link."""
+        return [getattr(self, name) for name in self.__slots__]
+
+    @property
     def fallback(self) -> Link | None:
         """What to point at where the value itself leads nowhere."""
         return None if self.default is None else replace(self, value=self.default, default=None, create=False)
@@ -66,10 +71,7 @@ class Prepared:
     links: list[Link]
 
     def to_json(self) -> str:
-        links = [
-            [k.api, k.entity, k.match, k.value, k.create, k.optional, k.column, k.multiple, k.default]
-            for k in self.links
-        ]
+        links = [link.packed for link in self.links]
         body = [self.fields, links] if links else [self.fields]
         return _encode(body)
 

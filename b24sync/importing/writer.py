@@ -31,6 +31,7 @@ class WriteResult:
 
     stopped: str | None = None
     duplicates: dict[str, list[int]] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
 
 
 class ItemWriter(LedgeredSender[Row]):
@@ -75,7 +76,7 @@ class ItemWriter(LedgeredSender[Row]):
         Raises PortalUnreachable, PortalBlocked, StoreError; what was sent is recorded either way.
         """
         self.send(rows)
-        return WriteResult(self.stopped, self._duplicates)
+        return WriteResult(self.stopped, self._duplicates, self.progress)
 
     # -- how rows become commands -------------------------------------------------------------------
 

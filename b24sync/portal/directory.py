@@ -40,6 +40,7 @@ class User:
 class Pipeline:
     id: int
     name: str
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,13 @@ class Directory:
         if len(by_name) == 1:
             return by_name[0]
         return next((pipeline for pipeline in self.pipelines if str(pipeline.id) == text), None)
+
+    @property
+    def default_pipeline_id(self) -> int:
+        """The pipeline of items that name none. That of deals is 0 whatever `isDefault` says (crm-category-list.md)."""
+        known = {pipeline.id for pipeline in self.pipelines}
+        marked = next((pipeline.id for pipeline in self.pipelines if pipeline.is_default), 0)
+        return 0 if 0 in known or not known else marked or self.pipelines[0].id
 
     def stage(self, name: str, pipeline_id: int) -> Stage | None:
         """By name or by STATUS_ID (with or without its `C3:` prefix) within one pipeline."""
@@ -153,7 +161,9 @@ def read_directory(
         for kind in ("statuses", "users")
     }
     categories = items_of(answers["categories"].result) if "categories" in answers else []
-    pipelines = [Pipeline(int(row["id"]), str(row["name"])) for row in categories] or [Pipeline(0, "")]
+    pipelines = [Pipeline(int(row["id"]), str(row["name"]), _yes(row.get("isDefault"))) for row in categories] or [
+        Pipeline(0, "")
+    ]
     return Directory(
         entity_type_id,
         _users(rows["users"]),

@@ -28,7 +28,11 @@ KEYS_PER_REQUEST = 2500
 BATCH_IMPORT = "crm.item.batchImport"
 SINGLE_IMPORT = "crm.item.import"
 ADD = "crm.item.add"
+UPDATE = "crm.item.update"
+DELETE = "crm.item.delete"
 BATCH_IMPORT_MAX_ROWS = 20
+
+UPDATED_TIME = "updatedTime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,17 @@ def batch_import_command(entity_type_id: int, rows: Sequence[Mapping[str, Any]])
 def single_import_command(entity_type_id: int, row: Mapping[str, Any], method: str = SINGLE_IMPORT) -> Command:
     """One row by crm.item.import (no automation) or crm.item.add (automation runs)."""
     return Command(method, {"entityTypeId": entity_type_id, "useOriginalUfNames": "Y", "fields": row})
+
+
+def update_command(entity_type_id: int, item_id: int, fields: Mapping[str, Any]) -> Command:
+    """Change some fields; the others stay, automation runs (crm/universal/crm-item-update.md)."""
+    params = {"entityTypeId": entity_type_id, "id": item_id, "fields": fields, "useOriginalUfNames": "Y"}
+    return Command(UPDATE, params)
+
+
+def delete_command(entity_type_id: int, item_id: int) -> Command:
+    """Delete an item with its timeline, activities and history (crm/universal/crm-item-delete.md)."""
+    return Command(DELETE, {"entityTypeId": entity_type_id, "id": item_id})
 
 
 def list_command(entity_type_id: int, filters: Mapping[str, Any], select: Sequence[str], *, start: int = -1) -> Command:

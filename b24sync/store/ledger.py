@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, literal, literal_column, or_, select, update
+from sqlalchemy import Text, and_, bindparam, func, literal, literal_column, or_, select, update
 
 from b24sync.clock import Clock
 from b24sync.store.engine import Store
@@ -55,6 +55,8 @@ class Settled:
     portal_id: str | None = None
     code: str | None = None
     message: str | None = None
+    detail: Mapping[str, Any] | None = None
+    """The job's new note; None leaves the one there is."""
 
 
 class Ledger:
@@ -79,7 +81,7 @@ class Ledger:
                         "key": key,
                         "run_id": run_id,
                         "state": PLANNED,
-                        "detail": json.dumps(detail, ensure_ascii=False) if detail else None,
+                        "detail": _json(detail),
                     }
                     for key, detail in chunk
                 ]
@@ -146,14 +148,28 @@ class Ledger:
                 .values(sent_at=self._clock.wall_s())
             )
 
-    def gone(self, key: str) -> None:
-        """done -> planned: somebody removed it in the portal, and it is wanted again."""
+    def gone(self, *keys: str, code: str | None = None, message: str | None = None) -> None:
+        """done -> planned: it was removed in the portal, so that it may be wanted again. `code` says by whom."""
         with self._store.write() as connection:
-            connection.execute(
-                update(writes)
-                .where(self._mine, writes.c.key == key, writes.c.state == DONE)
-                .values(state=PLANNED, portal_id=None)
-            )
+            for start in range(0, len(keys), CHUNK):
+                connection.execute(
+                    update(writes)
+                    .where(self._mine, writes.c.key.in_(keys[start : start + CHUNK]), writes.c.state == DONE)
+                    .values(state=PLANNED, portal_id=None, detail=None, code=code, message=message)
+                )
+
+    def note(self, details: Mapping[str, Mapping[str, Any]]) -> None:
+        """Put the job's notes on rows that are done: key -> detail."""
+        if not details:
+            return
+        statement = (
+            update(writes)
+            .where(self._mine, writes.c.key == bindparam("b_key"), writes.c.state == DONE)
+            .values(detail=bindparam("b_detail", type_=Text))
+        )
+        rows = [{"b_key": key, "b_detail": _json(detail)} for key, detail in details.items()]
+        with self._store.write() as connection:
+            self._store.many(connection, statement, rows)
 
     def settle(self, settled: Sequence[Settled]) -> None:
         """Store outcomes of rows that this process has `sent` (or looks up as unknown), in one transaction."""
@@ -172,6 +188,7 @@ class Ledger:
                 portal_id=bindparam("b_portal_id"),
                 code=bindparam("b_code"),
                 message=bindparam("b_message"),
+                detail=func.coalesce(bindparam("b_detail", type_=Text), writes.c.detail),
             )
         )
         rows = [
@@ -181,6 +198,7 @@ class Ledger:
                 "b_portal_id": item.portal_id,
                 "b_code": item.code,
                 "b_message": item.message,
+                "b_detail": _json(item.detail),
             }
             for item in settled
         ]
@@ -258,6 +276,13 @@ class Ledger:
             )
             return result.rowcount
 
+    def wait_out(self, seconds: float, *, but_run: int) -> None:
+        """Sleep until no request of another run, sent and never answered, can still be carried out."""
+        open_since = [write.sent_at or 0.0 for write in self.in_state(SENT, UNKNOWN) if write.run_id != but_run]
+        left_s = max(open_since, default=0.0) + seconds - self._clock.wall_s()
+        if left_s > 0:
+            self._clock.sleep(left_s)
+
     def in_state(self, *states: str, run_id: int | None = None) -> Iterator[Write]:
         """Rows in one of `states`, oldest first; of one run where given."""
         query = select(writes).where(self._mine, writes.c.state.in_(states)).order_by(writes.c.id)
@@ -271,6 +296,10 @@ class Ledger:
     @property
     def _mine(self) -> Any:
         return and_(writes.c.portal == self._portal, writes.c.what == self._what)
+
+
+def _json(detail: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(detail, ensure_ascii=False) if detail else None
 
 
 def _write(row: Any) -> Write:

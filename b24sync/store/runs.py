@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, select, update
+from sqlalchemy import Text, and_, bindparam, case, delete, func, literal, select, update
 
 from b24sync.clock import Clock
 from b24sync.store.engine import Store
-from b24sync.store.ledger import CHUNK, DONE, PLANNED, REFUSED, SENT, UNKNOWN
+from b24sync.store.ledger import CHUNK, DONE, REFUSED, SENT, UNKNOWN
 from b24sync.store.owners import is_gone, this_owner
 from b24sync.store.tables import run_rows, runs, writes
 
-PENDING, SKIPPED = "pending", "skipped"
+PENDING, UPDATE, SKIPPED = "pending", "update", "skipped"
 
 READING, RUNNING, FINISHED, STOPPED = "reading", "running", "finished", "stopped"
+UNDONE = "undone"
+
+
+def updates_of(what: str) -> str:
+    """The ledger's `what` of updates of items that `what` made."""
+    return f"update {what}"
+
+
+def update_key(run_id: int, key: str) -> str:
+    """The key of a run's update of the item that carries `key`: once per run, whatever it changes."""
+    return f"{run_id}/{key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +204,18 @@ class Runs:
         with self._store.write() as connection:
             self._store.many(connection, statement, values)
 
+    def turn(self, run_id: int, state: str, drafts: Mapping[int, str | None]) -> None:
+        """Give rows another state and draft: line -> draft."""
+        if not drafts:
+            return
+        statement = (
+            update(run_rows)
+            .where(run_rows.c.run_id == run_id, run_rows.c.line == bindparam("b_line"))
+            .values(state=state, draft=bindparam("b_draft", type_=Text))
+        )
+        with self._store.write() as connection:
+            self._store.many(connection, statement, [{"b_line": n, "b_draft": text} for n, text in drafts.items()])
+
     def drop_drafts(self, run_id: int) -> None:
         """Forget the rows' contents once the run is over: fates stay, clients' data need not."""
         with self._store.write() as connection:
@@ -200,12 +223,12 @@ class Runs:
                 update(run_rows).where(run_rows.c.run_id == run_id, run_rows.c.draft.is_not(None)).values(draft=None)
             )
 
-    def pending(self, run_id: int, *, ordered: bool = False) -> Iterator[RunRow]:
+    def pending(self, run_id: int, *, ordered: bool = False, state: str = PENDING) -> Iterator[RunRow]:
         """Rows waiting to be written, by line; with `ordered` by their creation time, then line. Flat memory."""
         columns = (run_rows.c.created_at, run_rows.c.line) if ordered else (run_rows.c.line,)
         base = (
             select(run_rows)
-            .where(run_rows.c.run_id == run_id, run_rows.c.state == PENDING)
+            .where(run_rows.c.run_id == run_id, run_rows.c.state == state)
             .order_by(*columns)
             .limit(CHUNK)
         )
@@ -251,21 +274,17 @@ class Runs:
             last = rows[-1].line
 
     def fates(self, run_id: int, what: str) -> Iterator[Fate]:
-        """Every row's fate by line, joined with the ledger of `what`."""
-        joined = run_rows.outerjoin(
-            writes,
-            and_(writes.c.portal == run_rows.c.portal, writes.c.what == what, writes.c.key == run_rows.c.key),
-        )
+        """Every row's fate by line, joined with the ledger of `what` and that of its updates."""
         query = (
             select(
                 run_rows.c.line,
                 run_rows.c.key,
                 _fate_state().label("state"),
                 writes.c.portal_id,
-                case((run_rows.c.state == PENDING, writes.c.code), else_=run_rows.c.code).label("code"),
-                case((run_rows.c.state == PENDING, writes.c.message), else_=run_rows.c.message).label("message"),
+                _told("code").label("code"),
+                _told("message").label("message"),
             )
-            .select_from(joined)
+            .select_from(_with_writes(run_id, what))
             .where(run_rows.c.run_id == run_id)
             .order_by(run_rows.c.line)
         )
@@ -275,25 +294,52 @@ class Runs:
 
     def counts(self, run_id: int, what: str) -> dict[str, int]:
         """How many rows of the run had which fate."""
-        joined = run_rows.outerjoin(
-            writes,
-            and_(writes.c.portal == run_rows.c.portal, writes.c.what == what, writes.c.key == run_rows.c.key),
-        )
         state = _fate_state().label("state")
+        joined = _with_writes(run_id, what)
         query = select(state, func.count()).select_from(joined).where(run_rows.c.run_id == run_id).group_by(state)
         with self._store.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
 
+_changes = writes.alias("changes")
+
+
+def _with_writes(run_id: int, what: str) -> Any:
+    """Rows of a run beside what made their items, and what the run changed of them."""
+    made = and_(writes.c.portal == run_rows.c.portal, writes.c.what == what, writes.c.key == run_rows.c.key)
+    changed = and_(
+        run_rows.c.state == UPDATE,
+        _changes.c.portal == run_rows.c.portal,
+        _changes.c.what == updates_of(what),
+        _changes.c.key == literal(update_key(run_id, "")) + run_rows.c.key,
+    )
+    return run_rows.outerjoin(writes, made).outerjoin(_changes, changed)
+
+
 def _fate_state() -> Any:
     return case(
+        (run_rows.c.state == UPDATE, _settled_state(_changes, "updated")),
         (run_rows.c.state != PENDING, run_rows.c.state),
         (and_(writes.c.state == DONE, writes.c.run_id == run_rows.c.run_id), "created"),
-        (writes.c.state == DONE, SKIPPED),
-        (writes.c.state == REFUSED, "refused"),
-        (writes.c.state.in_([SENT, UNKNOWN]), "unknown"),
-        (writes.c.state == PLANNED, "not_sent"),
+        else_=_settled_state(writes, SKIPPED),
+    )
+
+
+def _settled_state(ledger: Any, done: str) -> Any:
+    return case(
+        (ledger.c.state == DONE, done),
+        (ledger.c.state == REFUSED, "refused"),
+        (ledger.c.state.in_([SENT, UNKNOWN]), "unknown"),
         else_="not_sent",
+    )
+
+
+def _told(name: str) -> Any:
+    """Code or message: the ledger's where the row was to be written, else the row's own."""
+    return case(
+        (run_rows.c.state == PENDING, writes.c[name]),
+        (run_rows.c.state == UPDATE, _changes.c[name]),
+        else_=run_rows.c[name],
     )
 
 
