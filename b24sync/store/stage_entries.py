@@ -1,17 +1,50 @@
 """Stage entries: (deal, stage, n), shared by workflow starts and rules (design 5).
 
-Two sightings of a stage with no other stage between them are one entry.
+Two sightings of a stage with no other stage between them are one entry. A row of the portal's stage history is
+known by its id for ever, so several readers of the history, each with a cursor of its own, number alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Connection, bindparam, select, update
 
 from b24sync.store.engine import Store
 from b24sync.store.ledger import CHUNK
 from b24sync.store.tables import stage_entries
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An item seen in a stage: by a row of the stage history (`history_id`), or by a look at the item itself."""
+
+    entity_id: int
+    stage: str
+    history_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a sighting was: the n-th stay in `stage`, after the stay before it. `fresh`: not noted before."""
+
+    entity_id: int
+    stage: str
+    n: int
+    left: tuple[str, int] | None
+    fresh: bool
+
+
+@dataclass(slots=True)
+class _Entry:
+    stage: str
+    n: int
+    history_id: int | None
+    stored_seq: int | None = None
+    """Where it stands in the table; None = new."""
+    stored_history_id: int | None = None
 
 
 def note_entries(
@@ -19,12 +52,40 @@ def note_entries(
 ) -> dict[int, int]:
     """Note that items were seen in stages, in this order; returns each item's n for its latest stage.
 
-    `seen`: (item id, stage id). The same item may come several times, oldest first (stage history).
+    `seen`: (item id, stage id). The same item may come several times, oldest first.
     """
-    numbers: dict[int, int] = {}
-    for start in range(0, len(seen), CHUNK):
-        numbers.update(_note_piece(store, portal, entity, seen[start : start + CHUNK], source, at))
-    return numbers
+    with store.write() as connection:
+        sightings = [Sighting(item_id, stage) for item_id, stage in seen]
+        moves = note_moves(store, connection, portal, entity, sightings, source=source, at=at)
+    return {move.entity_id: move.n for move in moves}
+
+
+def note_moves(
+    store: Store,
+    connection: Connection,
+    portal: str,
+    entity: str,
+    seen: Iterable[Sighting],
+    *,
+    source: str,
+    at: float,
+) -> list[Move]:
+    """Note sightings within the caller's transaction; a Move for each, items in the order of their ids.
+
+    Of one item, rows of the history come in the order of their ids, and a look at the item after them.
+    """
+    by_item: dict[int, list[Sighting]] = {}
+    for sighting in seen:
+        by_item.setdefault(sighting.entity_id, []).append(sighting)
+    ids = sorted(by_item)
+    moves: list[Move] = []
+    for start in range(0, len(ids), CHUNK):
+        piece = ids[start : start + CHUNK]
+        entries = _read(connection, portal, entity, piece)
+        for item_id in piece:
+            moves += _note(entries[item_id], by_item[item_id])
+        _write(store, connection, {"portal": portal, "entity": entity}, entries, source, at)
+    return moves
 
 
 def note_created(
@@ -39,49 +100,83 @@ def note_created(
         store.many(connection, store.insert(stage_entries).on_conflict_do_nothing(), rows)
 
 
-def _note_piece(
-    store: Store, portal: str, entity: str, seen: Sequence[tuple[int, str]], source: str, at: float
-) -> dict[int, int]:
+def _note(entries: list[_Entry], seen: Sequence[Sighting]) -> list[Move]:
+    """Work the sightings of one item into its entries."""
+    known = {entry.history_id: entry for entry in entries if entry.history_id is not None}
+    ahead = _unread(entries, [sighting for sighting in seen if sighting.history_id not in known])
+    moves = []
+    for sighting in seen:
+        entry = known.get(sighting.history_id) if sighting.history_id is not None else None
+        fresh = False
+        if entry is None:
+            place = len(entries) - (1 if ahead and ahead[-1].stage != sighting.stage else 0)
+            if ahead and ahead[-1].stage == sighting.stage:
+                ahead.clear()
+            before = entries[place - 1] if place else None
+            if before is not None and before.stage == sighting.stage:
+                entry = before
+                entry.history_id = entry.history_id or sighting.history_id
+            else:
+                n = 1 + max((other.n for other in entries if other.stage == sighting.stage), default=0)
+                entry, fresh = _Entry(sighting.stage, n, sighting.history_id), True
+                entries.insert(place, entry)
+        at = next(index for index, other in enumerate(entries) if other is entry)
+        left = (entries[at - 1].stage, entries[at - 1].n) if at else None
+        moves.append(Move(sighting.entity_id, entry.stage, entry.n, left, fresh))
+    return moves
+
+
+def _unread(entries: Sequence[_Entry], rows: Sequence[Sighting]) -> list[_Entry]:
+    """The last entry, where it was only looked at and the history now tells what the item passed before it.
+
+    Not an item's first entry: its row is older than all that is read.
+    """
+    if len(entries) < 2 or entries[-1].history_id is not None:
+        return []
+    told = any(row.history_id is not None and row.stage == entries[-1].stage for row in rows)
+    return [entries[-1]] if told else []
+
+
+def _read(connection: Connection, portal: str, entity: str, ids: Sequence[int]) -> dict[int, list[_Entry]]:
     table = stage_entries
-    ids = list({item_id for item_id, _ in seen})
-    mine = (table.c.portal == portal, table.c.entity == entity, table.c.entity_id.in_(ids))
-    last_seq = select(table.c.entity_id, func.max(table.c.seq)).where(*mine).group_by(table.c.entity_id)
-    with store.write() as connection:
-        latest = {
-            row.entity_id: (row.seq, row.stage)
-            for row in connection.execute(
-                select(table.c.entity_id, table.c.seq, table.c.stage).where(
-                    *mine, tuple_(table.c.entity_id, table.c.seq).in_(last_seq)
-                )
-            )
-        }
-        counts = {
-            (row.entity_id, row.stage): row.n
-            for row in connection.execute(
-                select(table.c.entity_id, table.c.stage, func.max(table.c.n).label("n"))
-                .where(*mine)
-                .group_by(table.c.entity_id, table.c.stage)
-            )
-        }
-        fresh = []
-        for item_id, stage in seen:
-            seq, present = latest.get(item_id, (0, None))
-            if present == stage:
+    found: dict[int, list[_Entry]] = {item_id: [] for item_id in ids}
+    query = select(table.c.entity_id, table.c.seq, table.c.stage, table.c.n, table.c.history_id).where(
+        table.c.portal == portal, table.c.entity == entity, table.c.entity_id.in_(ids)
+    )
+    for row in connection.execute(query.order_by(table.c.entity_id, table.c.seq)):
+        found[row.entity_id].append(_Entry(row.stage, row.n, row.history_id, row.seq, row.history_id))
+    return found
+
+
+def _write(
+    store: Store,
+    connection: Connection,
+    mine: dict[str, Any],
+    entries: dict[int, list[_Entry]],
+    source: str,
+    at: float,
+) -> None:
+    """Store what is new. An entry that got others before it moves behind them."""
+    table = stage_entries
+    moved, noted, fresh = [], [], []
+    for item_id, listed in entries.items():
+        for seq, entry in enumerate(listed, start=1):
+            if entry.stored_seq is None:
+                row = {**mine, "entity_id": item_id, "seq": seq, "stage": entry.stage, "n": entry.n}
+                fresh.append({**row, "source": source, "seen_at": at, "history_id": entry.history_id})
                 continue
-            n = counts.get((item_id, stage), 0) + 1
-            latest[item_id], counts[item_id, stage] = (seq + 1, stage), n
-            fresh.append(
-                {
-                    "portal": portal,
-                    "entity": entity,
-                    "entity_id": item_id,
-                    "seq": seq + 1,
-                    "stage": stage,
-                    "n": n,
-                    "source": source,
-                    "seen_at": at,
-                }
-            )
-        if fresh:
-            connection.execute(store.insert(table).on_conflict_do_nothing(), fresh)
-    return {item_id: counts[item_id, stage] for item_id, stage in seen}
+            if entry.stored_seq != seq:
+                moved.append({"b_id": item_id, "b_seq": entry.stored_seq, "b_new": seq})
+            if entry.stored_history_id != entry.history_id:
+                noted.append({"b_id": item_id, "b_seq": seq, "b_history": entry.history_id})
+    where = (
+        table.c.portal == mine["portal"],
+        table.c.entity == mine["entity"],
+        table.c.entity_id == bindparam("b_id"),
+        table.c.seq == bindparam("b_seq"),
+    )
+    if moved:
+        connection.execute(update(table).where(*where).values(seq=bindparam("b_new")), moved)
+    if noted:
+        connection.execute(update(table).where(*where).values(history_id=bindparam("b_history")), noted)
+    store.many(connection, store.insert(table), fresh)

@@ -111,8 +111,12 @@ stage_entries = Table(
     Column("n", Integer, nullable=False),
     Column("source", String(16), nullable=False),
     Column("seen_at", Float, nullable=False),
+    Column("history_id", RowId),
 )
-"""(deal, stage, n): the n-th time a deal stood in a stage; seq orders a deal's entries."""
+"""(deal, stage, n): the n-th time a deal stood in a stage; seq orders a deal's entries.
+
+history_id: the row of the portal's stage history that tells of it; empty where it was only looked at.
+"""
 
 cursors = Table(
     "cursors",
@@ -262,3 +266,52 @@ crons = Table(
     Column("next_at", Float, nullable=False),
 )
 """When a cron lane ticks next; moved by compare-and-set, so that one process publishes a tick."""
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("entity", String(32), primary_key=True),
+    Column("entity_id", RowId, primary_key=True, autoincrement=False),
+    Column("fields", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("gone", Boolean, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+"""The fields that rules watch, as last seen. version grows with every look that was stored."""
+
+causes = Table(
+    "causes",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("portal", String(64), nullable=False),
+    Column("entity", String(32), nullable=False),
+    Column("entity_id", RowId, nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("detail", Text),
+    Column("source", String(32), nullable=False),
+    Column("at", Float, nullable=False),
+    UniqueConstraint("portal", "entity", "entity_id", "key", name="causes_once"),
+)
+"""What happened to items, each once: rules start from these, `rules explain` tells them."""
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("portal", String(64), nullable=False),
+    Column("process", String(64), nullable=False),
+    Column("entity", String(32), nullable=False),
+    Column("entity_id", RowId, nullable=False),
+    Column("cause_id", RowId, nullable=False),
+    Column("handler", String(64), nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("portal_id", String(64)),
+    Column("at", Float, nullable=False),
+)
+"""What rules wrote into the portal and why; the loop breaker counts these."""
+Index("acts_by_item", acts.c.portal, acts.c.entity, acts.c.entity_id, acts.c.process, acts.c.at)

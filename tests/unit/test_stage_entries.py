@@ -13,7 +13,7 @@ from migrated_store import migrated_store
 from sqlalchemy import select
 
 from b24sync.store.engine import Store
-from b24sync.store.stage_entries import note_created, note_entries
+from b24sync.store.stage_entries import Move, Sighting, note_created, note_entries, note_moves
 from b24sync.store.tables import stage_entries
 
 
@@ -86,3 +86,52 @@ def test_entries_are_the_runs_of_equal_stages_however_the_sightings_are_cut(
         expected = [(stage, runs[: index + 1].count(stage)) for index, stage in enumerate(runs)]
         assert entries(store, deal) == expected
         assert last.get(deal, expected[-1][1]) == expected[-1][1]
+
+
+def note_rows(store: Store, *rows: tuple[int, str]) -> list[Move]:
+    """Rows (id, stage) of deal 1's stage history."""
+    seen = [Sighting(1, stage, history_id) for history_id, stage in rows]
+    with store.write() as connection:
+        return note_moves(store, connection, "main", "deal", seen, source="history", at=1.0)
+
+
+def test_stages_passed_before_a_deal_was_looked_at_stand_before_what_the_look_showed(store: Store) -> None:
+    note(store, (1, "A"))
+    note(store, (1, "D"))  # the look was quicker than the history, which then tells A -> C -> D
+    moves = note_rows(store, (11, "C"), (12, "D"))
+    assert entries(store, 1) == [("A", 1), ("C", 1), ("D", 1)]
+    assert [(move.stage, move.n, move.left, move.fresh) for move in moves] == [
+        ("C", 1, ("A", 1), True),
+        ("D", 1, ("C", 1), False),
+    ]
+
+
+def test_a_deal_that_left_its_first_known_stage_and_came_back_entered_it_again(store: Store) -> None:
+    note(store, (1, "A"))
+    assert [(move.stage, move.n) for move in note_rows(store, (11, "B"), (12, "A"))] == [("B", 1), ("A", 2)]
+
+
+steps = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["look", "first", "second"])), min_size=1, max_size=12)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(passed=st.lists(st.sampled_from("ABC"), min_size=1, max_size=12), steps=steps)
+def test_two_readers_of_the_history_and_any_looks_number_every_stay_alike(
+    store: Store, passed: list[str], steps: list[tuple[int, str]]
+) -> None:
+    """Row k of the history is the k-th stay; both readers have cursors of their own, looks come at any time."""
+    stages = [stage for stage, _ in groupby(passed)]
+    expected = [(stage, stages[: index + 1].count(stage)) for index, stage in enumerate(stages)]
+    with store.write() as connection:
+        connection.execute(stage_entries.delete())
+    note_rows(store, (1, stages[0]))
+    cursors, now = {"first": 1, "second": 0}, 1
+    for moved, who in [*steps, (len(stages), "look"), (0, "first"), (0, "second")]:
+        now = min(now + moved, len(stages))
+        if who == "look":
+            note(store, (1, stages[now - 1]))
+            continue
+        moves = note_rows(store, *((index + 1, stages[index]) for index in range(cursors[who], now)))
+        assert [(move.stage, move.n) for move in moves] == expected[cursors[who] : now]
+        cursors[who] = now
+    assert entries(store, 1) == expected

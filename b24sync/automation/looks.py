@@ -1,0 +1,102 @@
+"""A look at the portal: the present state of many items of any kind, few requests (design 6).
+
+Items by `crm.item.list` with 50 ids a command, 50 commands a request (api-reference/crm/universal/crm-item-list.md);
+tasks by `tasks.task.get`, 50 a request (api-reference/tasks/tasks-task-get.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from b24sync.automation.portals import TASK, type_id_of
+from b24sync.automation.rulebook import RuleBook, field_codes
+from b24sync.errors import PortalRefused
+from b24sync.portal.items import CONTACT, DEAL, FIRST_SMART_PROCESS, LEAD, list_command
+from b24sync.portal.pages import PAGE, items_of
+from b24sync.portal.tasks import get_command, task_of
+from b24sync.transport.client import PortalClient
+from b24sync.transport.outcomes import Refused
+from b24sync.transport.protocol import Command
+
+COMMON = ("title", "assignedById", "createdTime", "updatedTime")
+STAGED = ("stageId", "categoryId", "movedTime", "companyId", "contactId")
+ORIGIN = ("originatorId", "originId")
+MULTIFIELDS = frozenset({"fm", "email", "phone"})
+"""Read only with `select: ["*"]` (crm-item-list.md)."""
+
+
+def has_stages(entity: str) -> bool:
+    type_id = type_id_of(entity)
+    return type_id in (LEAD, DEAL) or (type_id or 0) >= FIRST_SMART_PROCESS
+
+
+def columns(book: RuleBook, entity: str) -> list[str]:
+    """The fields of one kind of item that a look asks for: what rules watch, name, and what every rule may need."""
+    names = ["id", *COMMON, *book.watched(entity)]
+    names += ["xmlId"] if (type_id_of(entity) or 0) >= FIRST_SMART_PROCESS else ORIGIN
+    if has_stages(entity):
+        names += STAGED
+    if type_id_of(entity) == CONTACT:
+        names += ["name", "lastName", "companyId"]
+    if entity == "company":
+        names += ["typeId"]
+    for rule in book.running():
+        if entity in rule.entities():
+            names += field_codes(rule)
+    unique = list(dict.fromkeys(names))
+    return ["*"] if MULTIFIELDS.intersection(unique) else unique
+
+
+def kept(book: RuleBook, entity: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a row goes into the snapshot. A watched field that the row lacks is empty, not unobserved."""
+    chosen = columns(book, entity)
+    if chosen != ["*"]:
+        return {name: row.get(name) for name in chosen}
+    names = {*COMMON, *STAGED, *ORIGIN, *book.watched(entity), "id", "name", "lastName", "typeId"}
+    return {name: row.get(name) for name in names}
+
+
+@dataclass(slots=True)
+class Look:
+    """What the portal showed. `rows` by kind and id: an id that was asked for and is absent does not exist."""
+
+    rows: dict[str, dict[int, dict[str, Any]]] = field(default_factory=dict)
+    asked: dict[str, list[int]] = field(default_factory=dict)
+
+
+def look_at(client: PortalClient, book: RuleBook, wanted: Mapping[str, Sequence[int]]) -> Look:
+    """Read items of any kinds. Cost: one request per 2,500 items, one per 50 tasks.
+
+    Raises PortalUnreachable, PortalBlocked; PortalRefused when the webhook may not read a kind.
+    """
+    look = Look({entity: {} for entity in wanted}, {entity: list(ids) for entity, ids in wanted.items()})
+    pieces = list(_pieces(book, wanted))
+    commands = {f"l{index:05d}": command for index, (_, command) in enumerate(pieces)}
+    for name, answer in client.read_all(commands, priority="interactive").items():
+        entity, command = pieces[int(name[1:])]
+        if isinstance(answer, Refused):
+            raise PortalRefused(command.method, answer.code, answer.text, hint="The webhook needs this scope.")
+        for row in _rows(entity, answer.result):
+            look.rows[entity][int(row["id"])] = row
+    return look
+
+
+def _pieces(book: RuleBook, wanted: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, Command]]:
+    for entity, ids in wanted.items():
+        type_id = type_id_of(entity)
+        if entity == TASK:
+            yield from ((TASK, get_command(task_id)) for task_id in ids)
+        if type_id is None:
+            continue
+        for start in range(0, len(ids), PAGE):
+            piece = list(ids[start : start + PAGE])
+            yield entity, list_command(type_id, {"@id": piece}, columns(book, entity))
+
+
+def _rows(entity: str, result: Any) -> list[dict[str, Any]]:
+    if entity == TASK:
+        row = result.get("task") if isinstance(result, Mapping) else None
+        return [task_of(row)] if isinstance(row, Mapping) else []
+    return items_of(result)

@@ -1,0 +1,155 @@
+"""What happened to items and what rules did about it: each cause once, each act with its cause."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from b24sync.store.engine import Store
+from b24sync.store.ledger import CHUNK
+from b24sync.store.tables import acts, causes
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRow:
+    """One cause as stored. `at` in unix seconds; `detail`: before, after, imported, process, portal_id, writer."""
+
+    id: int
+    entity: str
+    entity_id: int
+    key: str
+    kind: str
+    subject: str
+    n: int
+    detail: Mapping[str, Any]
+    source: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One write of a rule into the portal."""
+
+    process: str
+    entity: str
+    entity_id: int
+    cause_id: int
+    handler: str
+    what: str
+    text: str
+    portal_id: str | None
+    at: float
+
+
+class Causes:
+    """Causes and acts of one portal."""
+
+    def __init__(self, store: Store, portal: str) -> None:
+        self._store = store
+        self._portal = portal
+
+    def add(self, connection: Connection, rows: Sequence[Mapping[str, Any]], source: str, at: float) -> list[CauseRow]:
+        """Store causes (entity, entity_id, key, kind, subject, n, detail); returns those that were not known."""
+        added: list[CauseRow] = []
+        for row in rows:
+            detail = dict(row["detail"])
+            statement = self._store.insert(causes).values(
+                portal=self._portal,
+                source=source,
+                at=at,
+                **{**row, "detail": json.dumps(detail, ensure_ascii=False) if detail else None},
+            )
+            new = connection.execute(statement.on_conflict_do_nothing().returning(causes.c.id)).scalar()
+            if new is not None:
+                added.append(CauseRow(new, **{**row, "detail": detail}, source=source, at=at))
+        return added
+
+    def counts(
+        self, connection: Connection, entity: str, ids: Sequence[int], kinds: Sequence[str]
+    ) -> dict[int, dict[tuple[str, str], int]]:
+        """How often each (kind, subject) happened to each item so far."""
+        found: dict[int, dict[tuple[str, str], int]] = defaultdict(dict)
+        for start in range(0, len(ids), CHUNK):
+            query = (
+                select(causes.c.entity_id, causes.c.kind, causes.c.subject, func.max(causes.c.n).label("n"))
+                .where(
+                    causes.c.portal == self._portal,
+                    causes.c.entity == entity,
+                    causes.c.entity_id.in_(ids[start : start + CHUNK]),
+                    causes.c.kind.in_(kinds),
+                )
+                .group_by(causes.c.entity_id, causes.c.kind, causes.c.subject)
+            )
+            for row in connection.execute(query):
+                found[row.entity_id][row.kind, row.subject] = row.n
+        return found
+
+    def find(self, cause_id: int) -> CauseRow | None:
+        with self._store.read() as connection:
+            row = connection.execute(
+                select(causes).where(causes.c.id == cause_id, causes.c.portal == self._portal)
+            ).one_or_none()
+        return _cause(row) if row is not None else None
+
+    def of_item(self, entity: str, entity_id: int, limit: int = 200) -> list[CauseRow]:
+        """The latest causes of one item, oldest first."""
+        query = (
+            select(causes)
+            .where(causes.c.portal == self._portal, causes.c.entity == entity, causes.c.entity_id == entity_id)
+            .order_by(causes.c.id.desc())
+            .limit(limit)
+        )
+        with self._store.read() as connection:
+            return [_cause(row) for row in reversed(connection.execute(query).all())]
+
+    def note_act(self, connection: Connection, act: Act) -> None:
+        row = {name: getattr(act, name) for name in Act.__slots__}
+        connection.execute(acts.insert().values(portal=self._portal, **row))
+
+    def acts_of(self, entity: str, entity_id: int) -> list[Act]:
+        """Everything that rules did for one item, oldest first."""
+        names = [acts.c[name] for name in Act.__slots__]
+        query = select(*names).where(
+            acts.c.portal == self._portal, acts.c.entity == entity, acts.c.entity_id == entity_id
+        )
+        with self._store.read() as connection:
+            return [Act(*row) for row in connection.execute(query.order_by(acts.c.id))]
+
+    def count_acts(self, process: str, entity: str, entity_id: int, since: float) -> int:
+        """How many acts of a process an item has seen since a moment."""
+        query = select(func.count()).where(
+            acts.c.portal == self._portal,
+            acts.c.entity == entity,
+            acts.c.entity_id == entity_id,
+            acts.c.process == process,
+            acts.c.at >= since,
+        )
+        with self._store.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def latest(self, limit: int) -> Iterable[Act]:
+        """The latest acts of all rules, newest first."""
+        names = [acts.c[name] for name in Act.__slots__]
+        query = select(*names).where(acts.c.portal == self._portal).order_by(acts.c.id.desc()).limit(limit)
+        with self._store.read() as connection:
+            return [Act(*row) for row in connection.execute(query)]
+
+
+def _cause(row: Any) -> CauseRow:
+    return CauseRow(
+        row.id,
+        row.entity,
+        row.entity_id,
+        row.key,
+        row.kind,
+        row.subject,
+        row.n,
+        json.loads(row.detail) if row.detail else {},
+        row.source,
+        row.at,
+    )
