@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from b24sync.cli.wiring import App, confirm, opened, print_json, say
 from b24sync.errors import ConfigError, NeedsConfirmation, PortalBlocked, RetryLater
 
 if TYPE_CHECKING:
+    from b24sync.importing.choosing import ChosenSource
     from b24sync.importing.job import ImportJob, Plan
     from b24sync.store.runs import Run
 
@@ -32,7 +34,8 @@ def command() -> None:
 
 @command.command("run")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--mapping", "mapping_path", type=click.Path(path_type=Path), required=True, help="What columns become.")
+@click.option("--importer", "importer_name", help="Which importer; found out from the file, if not said.")
+@click.option("--mapping", "mapping_path", type=click.Path(path_type=Path), help="What columns become.")
 @click.option("--sheet", help="Which sheet of a workbook (the first, if not said).")
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
 @click.option("--strict", is_flag=True, help="Stop before the first write if any row would be refused.")
@@ -43,7 +46,8 @@ def command() -> None:
 def run(
     ctx: click.Context,
     file: Path,
-    mapping_path: Path,
+    importer_name: str | None,
+    mapping_path: Path | None,
     sheet: str | None,
     dry_run: bool,
     strict: bool,
@@ -56,21 +60,26 @@ def run(
     Example: b24sync import run deals.xlsx --mapping deals.toml --dry-run
     """
     from b24sync.importing.job import ImportJob, Settings
-    from b24sync.importing.mapping import load_mapping
 
-    mapping = load_mapping(mapping_path)
-    with opened(ctx.obj) as app:
+    if importer_name and mapping_path:
+        raise click.UsageError("Say --importer or --mapping, not both.")
+    with opened(ctx.obj) as app, _source(app, file, importer_name, mapping_path, sheet) as chosen:
         imports = app.config.imports
+        mapping = chosen.mapping
         settings = Settings(imports.way, imports.history, imports.history_fallback, imports.conflict)
-        job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, app.portal_config.zone)
-        plan = job.prepare(file, sheet=sheet)
+        zone = app.portal_config.zone
+        job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, zone, chosen.importer)
+        plan = job.prepare(chosen.source)
         _show_plan(plan, file, mapping.entity)
+        for title in chosen.left_over:
+            say(f'  column "{title}" is not imported: the portal has no field of that name')
         if dry_run:
             job.forget()
             _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json)
             return
-        if strict and plan.refuse:
-            say(f"b24sync: --strict: {plan.refuse} of {plan.rows} rows would be refused; nothing was written.")
+        if strict and (plan.refuse or chosen.left_over):
+            lost = f" and {len(chosen.left_over)} columns left out" if chosen.left_over else ""
+            say(f"b24sync: --strict: {plan.refuse} of {plan.rows} rows would be refused{lost}; nothing was written.")
             job.forget()
             _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json, code=REFUSED_EXIT)
             return
@@ -84,6 +93,20 @@ def run(
 
             code = max(code, start_for_run(app, job.run.id, say_result=True))
         _finish(ctx, result, as_json=as_json, code=code)
+
+
+@contextmanager
+def _source(
+    app: App, file: Path, importer: str | None, mapping: Path | None, sheet: str | None
+) -> Iterator[ChosenSource]:
+    """The opened file with the importer that was named, or that knows it."""
+    from b24sync.importing.choosing import choose
+
+    folders = [app.config.resolve(path) for path in app.config.paths.importers]
+    with choose(app.client, folders, file, importer=importer, mapping=mapping, sheet=sheet) as chosen:
+        for problem in chosen.problems:
+            say(f"b24sync: {problem}")
+        yield chosen
 
 
 def _show_plan(plan: Plan, file: Path, entity: str) -> None:
@@ -142,12 +165,14 @@ def _apply(app: App, job: ImportJob, plan: Plan) -> int:
         return error.exit_code
     if result.stopped:
         say(f"b24sync: {result.stopped}")
+    if result.rows_refused:
+        say(f"b24sync: the portal refused the product rows of {result.rows_refused} items; the items are there.")
     for key, ids in list(result.duplicates.items())[:20]:
         say(f"b24sync: key {key} stands {len(ids)} times in the portal (ids {', '.join(map(str, ids))})")
     counts = job.counts()
     if counts.get("unknown") or (counts.get("not_sent") and not result.stopped):
         return UNKNOWN_EXIT
-    return REFUSED_EXIT if counts.get("refused") or counts.get("not_sent") else 0
+    return REFUSED_EXIT if counts.get("refused") or counts.get("not_sent") or result.rows_refused else 0
 
 
 def _result(job: ImportJob, plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:

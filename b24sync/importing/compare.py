@@ -44,7 +44,7 @@ class Comparison:
         """
         changes: dict[str, Any] = {}
         for name, value in wanted.items():
-            if name in IMPORT_ONLY or name in MULTIFIELDS or name == FM:
+            if name in IMPORT_ONLY or name in MULTIFIELDS or name in (FM, "productRows"):
                 continue
             info = self._fields.get(name)
             if info is not None and info.type == "file":

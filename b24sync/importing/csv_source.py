@@ -36,14 +36,14 @@ class CsvSource(Source):
     `encoding` and `separator` say what was found out. Nothing stays open between `rows()` calls.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, encoding: str | None = None, separator: str | None = None) -> None:
         self.path = path
         self.name = path.name
-        scan = _scan(path)
+        scan = _scan(path, encoding)
         self.encoding = scan.encoding
         self._line_feeds = scan.line_feeds
         self._sha256 = scan.sha256
-        self.separator = sniff_separator(self._sample())
+        self.separator = separator or sniff_separator(self._sample())
         self.header = self._read_header()
 
     @property
@@ -146,7 +146,7 @@ def _widths(sample: str, separator: str) -> list[int]:
     return widths
 
 
-def _scan(path: Path) -> _Scan:
+def _scan(path: Path, encoding: str | None) -> _Scan:
     """One pass: fingerprint, encoding, line count. Memory: one chunk."""
     digest, probe, line_feeds = hashlib.sha256(), EncodingProbe(), 0
     with path.open("rb") as file:
@@ -156,6 +156,8 @@ def _scan(path: Path) -> _Scan:
             line_feeds += chunk.count(b"\n")
         file.seek(max(0, file.tell() - 1))
         line_feeds += file.read(1) != b"\n"
+    if encoding is not None:
+        return _Scan(digest.hexdigest(), encoding, line_feeds)
     guess = probe.guess()
     if guess.binary:
         raise SourceError(f"{path}: holds zero bytes: not a text file; expected CSV or XLSX")

@@ -26,6 +26,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from b24sync.portal.pairs import own_pair, pair_key, split_pair
+
+__all__ = ["own_pair", "pair_key", "split_pair"]
+
 ORIGINATOR, ORIGIN_ID, PRODUCT_ROWS = "originator", "origin_id", "product_rows"
 
 _FIRST_TITLE = re.compile(r"b24sync:(?P<entity>deal|lead|contact|company|item:\d+)@(?P<host>\S+)")
@@ -64,22 +68,6 @@ def parse_first_title(title: str) -> Exported | None:
     """What a first title says; None where the file is no export of ours."""
     match = _FIRST_TITLE.fullmatch(title)
     return Exported(match["entity"], match["host"]) if match else None
-
-
-def pair_key(originator: str, origin_id: str) -> str:
-    """Originator and id as one text: the key of a file whose rows come from several sources."""
-    return f"{originator.replace('%', '%25').replace('|', '%7C')}|{origin_id}"
-
-
-def split_pair(key: str) -> tuple[str, str]:
-    """What `pair_key` joined."""
-    originator, _, origin_id = key.partition("|")
-    return originator.replace("%7C", "|").replace("%25", "%"), origin_id
-
-
-def own_pair(host: str, item_id: int | str) -> str:
-    """The key of an item that has no external one: its id in the portal it came from."""
-    return pair_key(f"b24sync:{host}", str(item_id))
 
 
 def link_text(item_id: int, originator: str = "", origin_id: str = "") -> str:

@@ -14,6 +14,8 @@ from b24sync.errors import ConfigError
 from b24sync.importing import fields, values
 from b24sync.importing.draft import Draft, Ref, RowError
 from b24sync.importing.fields import Kind
+from b24sync.importing.folding import fold_lines
+from b24sync.importing.importer import Importer
 from b24sync.importing.mapping import Column, Constant, Mapping, Template, parse_template
 from b24sync.importing.seen_keys import SeenKeys
 from b24sync.importing.source import DateCell, NumberCell, Source
@@ -39,6 +41,7 @@ _REFERENCE_KINDS = {
     Kind.COMPANIES: "company",
     Kind.CONTACT: "contact",
     Kind.CONTACTS: "contact",
+    Kind.PARENT: "parent",
 }
 _MULTIFIELD_CHECKS = {Kind.PHONE: values.phone, Kind.EMAIL: values.email, Kind.WEB: values.web}
 
@@ -84,6 +87,7 @@ class Extractor:
         if problems:
             raise ConfigError("the mapping does not fit the file", problems)
         self._columns = names.columns_needed()
+        self.folds = any(fields.product_field(name) for name in mapping.fields_used)
         self._refuse_extra = mapping.missing.columns == "refuse"
         self._known_extra = names.mentioned_beyond_header()
 
@@ -174,12 +178,17 @@ class Extractor:
         return problems
 
 
-def read_rows(source: Source, extractor: Extractor, seen: SeenKeys) -> Iterator[Draft | RowError]:
-    """Yield one result per row of `source`; a key met before makes a RowError DUPLICATE_KEY, also of a refused row."""
-    for line, cells in source.rows():
-        result = extractor.extract(line, cells)
+def read_rows(
+    source: Source, extractor: Extractor, seen: SeenKeys, importer: Importer | None = None
+) -> Iterator[Draft | RowError]:
+    """Yield one result per item of `source`; a key met before makes a RowError DUPLICATE_KEY, also of a refused row.
+
+    Where the mapping fills product rows, the lines of one key that follow each other are one item.
+    """
+    results = (importer or Importer()).extract(source, extractor.extract)
+    for result in fold_lines(results) if extractor.folds else results:
         if result.key:
-            duplicate = seen.check(line, result.key)
+            duplicate = seen.check(result.line, result.key)
             if duplicate is not None:
                 yield duplicate
                 continue
@@ -322,6 +331,8 @@ class _Compiler:
                 return values.bool_converter
             case Kind.CURRENCY:
                 return values.currency_converter
+            case Kind.PRODUCT_ROWS:
+                return values.product_rows_converter
             case Kind.PHONE | Kind.EMAIL | Kind.WEB:
                 value_type = column.value_type or "WORK"
                 one = values.multifield(fields.MULTIFIELD_TYPES[field.kind], value_type, _MULTIFIELD_CHECKS[field.kind])
@@ -354,11 +365,7 @@ class _Compiler:
             default=column.default,
             missing=column.missing,
         )
-        convert = values.user_field_converter(kind, context)
-        if convert is None:
-            self._add(f"{who}: {field.name} is a {kind.type_id} field and cannot be filled from a cell", silent)
-            return values.text_converter
-        return convert
+        return values.user_field_converter(kind, context)
 
     def _add(self, problem: str, silent: bool) -> None:
         if not silent:
@@ -429,6 +436,8 @@ def _with_map(column: Column, convert: Converter) -> Converter:
 def _reference(field: fields.Field, column: Column, title: str) -> Converter:
     kind, name, dictionary = _REFERENCE_KINDS[field.kind], field.name, field.dictionary
     match, create, default, missing = column.match, column.create, column.default, column.missing
+    if field.kind is Kind.PARENT:
+        kind, match = fields.parent_entity(name), match or "id"
 
     def convert(text: str) -> Ref:
         return Ref(kind, str(text), name, title, match, create, default, dictionary, missing)

@@ -37,6 +37,8 @@ class Kind(StrEnum):
     PHONE = "phone"
     EMAIL = "email"
     WEB = "web"
+    PARENT = "parent"
+    PRODUCT_ROWS = "product_rows"
     USER_FIELD = "user_field"
 
 
@@ -45,8 +47,10 @@ MULTIPLE = frozenset({Kind.USERS, Kind.COMPANIES, Kind.CONTACTS, Kind.PHONE, Kin
 # Kinds whose value is a name that only the portal can resolve.
 REFERENCES = frozenset(
     {Kind.USER, Kind.USERS, Kind.PIPELINE, Kind.STAGE, Kind.STATUS}
-    | {Kind.COMPANY, Kind.COMPANIES, Kind.CONTACT, Kind.CONTACTS}
+    | {Kind.COMPANY, Kind.COMPANIES, Kind.CONTACT, Kind.CONTACTS, Kind.PARENT}
 )
+LINKS = frozenset({Kind.COMPANY, Kind.COMPANIES, Kind.CONTACT, Kind.CONTACTS, Kind.PARENT})
+"""References to other items: looked up together when the whole file is read."""
 NUMERIC = frozenset({Kind.MONEY, Kind.NUMBER, Kind.INTEGER})
 TEMPORAL = frozenset({Kind.DATE, Kind.DATETIME})
 MULTIFIELD_TYPES = {Kind.PHONE: "PHONE", Kind.EMAIL: "EMAIL", Kind.WEB: "WEB"}
@@ -116,6 +120,14 @@ _DATES = _named("begin_date", Kind.DATE, "begindate") | _named("close_date", Kin
 _COMPANY = _named("company", Kind.COMPANY, "companyId")
 _CONTACTS = _named("contact", Kind.CONTACTS, "contactIds")
 # contacts and companies have no stages, so nothing moves
+# One line of a file is one product row: lines of one key make one item (product-rows/crm-item-productrow-set.md).
+PRODUCT_PREFIX = "product_"
+_PRODUCTS = (
+    _named("product_rows", Kind.PRODUCT_ROWS, "productRows")
+    | _table(product_id=Kind.INTEGER, product_name=Kind.TEXT, product_price=Kind.MONEY, product_quantity=Kind.NUMBER)
+    | _table(product_discount_rate=Kind.NUMBER, product_discount_sum=Kind.NUMBER, product_tax_rate=Kind.NUMBER)
+    | _table(product_tax_included=Kind.BOOL, product_measure_code=Kind.INTEGER)
+)
 _STAGE = _named("stage", Kind.STAGE, "stageId") | _table(moved_time=Kind.DATETIME, moved_by=Kind.USER)
 _PIPELINE = _named("pipeline", Kind.PIPELINE, "categoryId")
 _PERSON = _status("honorific", "HONORIFIC") | _table(
@@ -128,6 +140,7 @@ _ENTITIES: dict[str, dict[str, Field]] = {
     | _SOURCE
     | _UTM
     | _MONEY
+    | _PRODUCTS
     | _TAX
     | _DATES
     | _COMPANY
@@ -148,6 +161,7 @@ _ENTITIES: dict[str, dict[str, Field]] = {
     | _SOURCE
     | _UTM
     | _MONEY
+    | _PRODUCTS
     | _COMPANY
     | _CONTACTS
     | _STAGE
@@ -185,6 +199,7 @@ _ITEM_FIELDS = (
     _COMMON
     | _SOURCE
     | _MONEY
+    | _PRODUCTS
     | _TAX
     | _DATES
     | _COMPANY
@@ -217,8 +232,21 @@ def find_field(entity: str, name: str) -> Field | None:
         return Field(name, Kind.USER_FIELD, name)
     parent = _PARENT.fullmatch(name)
     if parent:
-        return Field(name, Kind.INTEGER, f"parentId{parent[1]}")
+        return Field(name, Kind.PARENT, f"parentId{parent[1]}")
     return entity_fields(entity).get(name)
+
+
+def parent_entity(name: str) -> str:
+    """The entity that a parent link like `parent_id_177` points at."""
+    number = int(name.rpartition("_")[2])
+    return next((entity for entity, type_id in ENTITY_TYPE_IDS.items() if type_id == number), f"item:{number}")
+
+
+def product_field(name: str) -> str | None:
+    """What `product_price` and the like say of a product row (`export_format.PRODUCT_FIELDS`); else None."""
+    if not name.startswith(PRODUCT_PREFIX) or name == "product_rows":
+        return None
+    return name if name == "product_id" else name.removeprefix(PRODUCT_PREFIX)
 
 
 def api_name(entity: str, name: str) -> str:

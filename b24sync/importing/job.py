@@ -23,10 +23,12 @@ from b24sync.importing.compare import Comparison
 from b24sync.importing.draft import Draft, RowError
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
 from b24sync.importing.fields import Kind, find_field
+from b24sync.importing.importer import Importer
 from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
 from b24sync.importing.mapping import Mapping
+from b24sync.importing.product_rows import ItemRows, ProductRowsWriter
 from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fields_from_json, user_field_types
-from b24sync.importing.source import open_source
+from b24sync.importing.source import Source, open_source
 from b24sync.importing.updates import Change, ItemUpdater, UpdatePlanner, Verdict, change_of, plan_changes
 from b24sync.importing.ways import Row, WayName
 from b24sync.importing.writer import ItemWriter, WriteResult
@@ -102,6 +104,7 @@ class ImportJob:
         mapping: Mapping,
         settings: Settings,
         zone: ZoneInfo,
+        importer: Importer | None = None,
     ) -> None:
         self._client = client
         self._store = store
@@ -110,6 +113,7 @@ class ImportJob:
         self._mapping = mapping
         self._settings = settings
         self._zone = zone
+        self._importer = importer
         self._runs = Runs(store, portal, clock)
         self._origin = Origin(mapping.entity_type_id, mapping.originator)
         self._ledger = self.ledger_of(mapping.entity, mapping.originator)
@@ -129,7 +133,7 @@ class ImportJob:
 
     # -- prepare ----------------------------------------------------------------------------------
 
-    def prepare(self, file: Path, *, sheet: str | None = None) -> Plan:
+    def prepare(self, file: Path | Source, *, sheet: str | None = None) -> Plan:
         """Read the file, resolve its names, look its keys up; nothing is written to the portal.
 
         Cost: one request for the directory, one per 2,500 linked companies or contacts, one per 2,500 keys
@@ -139,27 +143,28 @@ class ImportJob:
             self._client,
             self._mapping.entity_type_id,
             users=self._names_users(),
+            currencies="currency" in self._mapping.fields_used,
             also={"ours": count_command(self._origin)},
         )
         self._directory = directory
         self._portal_holds = directory.also["ours"].total != 0
         self.plan.existing = directory.also["ours"].total or 0
-        with open_source(file, sheet=sheet) as source:
+        with file if isinstance(file, Source) else open_source(file, sheet=sheet) as source:
             extractor = Extractor(
                 self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
             )
             fingerprint = self._fingerprint(source.sha256)
-            self._begin(file, fingerprint)
+            self._begin(source.path, fingerprint)
             try:
-                self._make_plan(read_rows(source, extractor, SeenKeys()), directory)
+                self._make_plan(read_rows(source, extractor, SeenKeys(), self._importer), directory, source.path.parent)
             except BaseException:
                 self.forget()
                 raise
         return self.plan
 
-    def _make_plan(self, results: Iterator[Draft | RowError], directory: Directory) -> None:
+    def _make_plan(self, results: Iterator[Draft | RowError], directory: Directory, folder: Path) -> None:
         dialect = "add" if self._settings.way == "add" else "import"
-        resolver = Resolver(self._mapping, directory, multifields_as=dialect)
+        resolver = Resolver(self._mapping, directory, multifields_as=dialect, folder=folder)
         self._floor = self._history_floor(directory) if self._ordered else None
         links = self._spool(results, resolver)
         self.plan.problems.extend(resolver.misses.lines())
@@ -346,6 +351,8 @@ class ImportJob:
             result = self._write_rows(on_progress, lock)
         if not result.stopped:
             self._write_updates(result.progress, on_progress)
+        if self._mapping.holds_product_rows and not result.stopped:
+            result.rows_refused = self._write_product_rows()
         state = STOPPED if result.stopped else FINISHED
         self._runs.set_state(self.run.id, state, result.stopped)
         self._runs.drop_drafts(self.run.id)
@@ -394,6 +401,27 @@ class ImportJob:
             if row.draft is not None:
                 yield change_of(row, self.run.id, self._links)
 
+    def _write_product_rows(self) -> int:
+        """Set the product rows of what this run has created; how many items' rows were refused."""
+        ledger = Ledger(self._store, self._portal, f"productrows:{self.what}", self._clock)
+        ledger.plan([(item.key, None) for item in self._product_rows()], self.run.id)
+        writer = ProductRowsWriter(self._client, ledger, self._origin.entity_type_id)
+        writer.write(self._product_rows())
+        return writer.progress.refused
+
+    def _product_rows(self) -> Iterator[ItemRows]:
+        """Product rows of this run's items that are in the portal."""
+        pending = self._runs.pending(self.run.id)
+        while piece := list(islice(pending, SPOOL_ROWS)):
+            made = self._ledger.states([row.key for row in piece if row.key])
+            for row in piece:
+                write = made.get(row.key or "")
+                if row.draft is None or write is None or write.state != DONE or write.run_id != self.run.id:
+                    continue
+                rows = fields_from_json(row.draft)[0].get("productRows")
+                if rows and row.key and write.portal_id:
+                    yield ItemRows(row.key, int(write.portal_id), rows)
+
     def _writer(
         self,
         ledger: Ledger,
@@ -422,6 +450,7 @@ class ImportJob:
             if row.key is None or row.draft is None or row.key in written:
                 continue
             fields, links = fields_from_json(row.draft)
+            fields.pop("productRows", None)
             lost = [link for link in links if target_of(link) in self._links.to_create]
             lost = [link for link in lost if self._links.id_of(link) is None and not link.optional]
             if lost:

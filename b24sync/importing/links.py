@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from b24sync.errors import PortalRefused
+from b24sync.importing.fields import entity_type_id
 from b24sync.importing.resolve import Link
 from b24sync.importing.ways import Row
 from b24sync.portal.directory import normal
@@ -100,6 +101,12 @@ class Links:
         return rows
 
 
+def _type_id(entity: str) -> int:
+    number = entity_type_id(entity)
+    assert number is not None, entity  # the mapping's fields name no other entities
+    return number
+
+
 def find_links(client: PortalClient, ledger_of: LedgerOf, originator: str, links: Iterable[Link]) -> Links:
     """Look up every distinct target. Cost: one request per 2,500 by origin or id, per 2,500 titles, per 50 others.
 
@@ -111,7 +118,7 @@ def find_links(client: PortalClient, ledger_of: LedgerOf, originator: str, links
         if link.fallback is not None:
             wanted.setdefault(target_of(link.fallback), link.fallback)
     found = Links()
-    for entity in TYPE_IDS:
+    for entity in dict.fromkeys(entity for entity, _, _ in wanted):
         for match in ("origin", "id", "title", "email", "phone"):
             group = {target: link for target, link in wanted.items() if target[:2] == (entity, match)}
             if group:
@@ -132,7 +139,7 @@ def _by_origin(
         if write.state == DONE and write.portal_id:
             found.ids[(entity, "origin", key)] = int(write.portal_id)
     missing = [key for key in keys if (entity, "origin", key) not in found.ids]
-    for key, ids in find_by_origin(client, Origin(TYPE_IDS[entity], originator), missing, "interactive").items():
+    for key, ids in find_by_origin(client, Origin(_type_id(entity), originator), missing, "interactive").items():
         target = (entity, "origin", key)
         if len(ids) == 1:
             found.ids[target] = ids[0]
@@ -143,7 +150,7 @@ def _by_origin(
 def _by_id(client: PortalClient, _: LedgerOf, __: str, group: Mapping[Target, Link], found: Links) -> None:
     entity = next(iter(group))[0]
     numbers = [int(target[2]) for target in group if target[2].isdigit()]
-    rows = read_by_ids(client, TYPE_IDS[entity], numbers, [], "interactive")
+    rows = read_by_ids(client, _type_id(entity), numbers, [], "interactive")
     found.ids.update({(entity, "id", str(number)): number for number in rows})
 
 
@@ -154,11 +161,11 @@ def _by_title(client: PortalClient, ledger_of: LedgerOf, _: str, group: Mapping[
         if write.state == DONE and write.portal_id:
             found.ids[own[key]] = int(write.portal_id)
     titles = [link.value for target, link in group.items() if target not in found.ids]
-    commands = {f"t{index:04d}": command for index, command in enumerate(_title_commands(TYPE_IDS[entity], titles))}
+    commands = {f"t{index:04d}": command for index, command in enumerate(_title_commands(_type_id(entity), titles))}
     seen: dict[str, set[int]] = {}
     for rows in read_pages(client, commands, "interactive").values():
         for row in rows:
-            title = row.get("title") if entity == "company" else f"{row.get('name') or ''} {row.get('lastName') or ''}"
+            title = row.get("title") if entity != "contact" else f"{row.get('name') or ''} {row.get('lastName') or ''}"
             seen.setdefault(normal(str(title or "")), set()).add(int(row["id"]))
     for target in group:
         ids = seen.get(target[2], set())
@@ -168,12 +175,12 @@ def _by_title(client: PortalClient, ledger_of: LedgerOf, _: str, group: Mapping[
             found.misses[target] = f"means {len(ids)} items (ids {', '.join(map(str, sorted(ids)))})"
 
 
-def _title_commands(entity_type_id: int, titles: Sequence[str]) -> Iterable[Command]:
-    if entity_type_id == COMPANY:
+def _title_commands(type_id: int, titles: Sequence[str]) -> Iterable[Command]:
+    if type_id != CONTACT:
         # Half a page of titles a command, so that a page has room for a second item of the same title.
         half = IDS_PER_COMMAND // 2
         for start in range(0, len(titles), half):
-            yield list_command(COMPANY, {"@title": list(titles[start : start + half])}, ["id", "title"])
+            yield list_command(type_id, {"@title": list(titles[start : start + half])}, ["id", "title"])
         return
     for title in titles:
         name, _, last = title.partition(" ")

@@ -22,17 +22,17 @@ from b24sync.importing.values import check_date_format
 LEFT_OUT = "-"
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]+)\}|[{}]")
 
-Match = Literal["title", "origin", "email", "phone", "id"]
+Match = Literal["title", "origin", "email", "phone", "id", "any_pipeline"]
 Constant = str | int | float | bool | dt.datetime | dt.date
 
 _MATCHES: dict[Kind, frozenset[str]] = {
     Kind.USER: frozenset({"title", "email", "id"}),
     Kind.PIPELINE: frozenset({"title", "id"}),
-    Kind.STAGE: frozenset({"title", "id"}),
+    Kind.STAGE: frozenset({"title", "id", "any_pipeline"}),
     Kind.STATUS: frozenset({"title", "id"}),
     Kind.COMPANY: frozenset({"title", "origin", "email", "phone", "id"}),
 }
-_MATCHES |= {Kind.USERS: _MATCHES[Kind.USER]}
+_MATCHES |= {Kind.USERS: _MATCHES[Kind.USER], Kind.PARENT: frozenset({"title", "origin", "id"})}
 _MATCHES |= dict.fromkeys((Kind.COMPANIES, Kind.CONTACT, Kind.CONTACTS), _MATCHES[Kind.COMPANY])
 _CREATABLE = frozenset({Kind.COMPANY, Kind.COMPANIES, Kind.CONTACT, Kind.CONTACTS})
 
@@ -109,6 +109,11 @@ class Mapping(_Strict):
         mapped = (column.field for column in self.columns.values() if not column.left_out)
         return frozenset({*mapped, *self.constants, *self.templates})
 
+    @cached_property
+    def holds_product_rows(self) -> bool:
+        """Whether rows carry product rows, as a field or line by line."""
+        return any(name.startswith(fields.PRODUCT_PREFIX) for name in self.fields_used)
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -133,8 +138,13 @@ def parse_mapping(text: str, *, name: str) -> Mapping:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not valid TOML", [str(error)]) from error
+    return check_mapping(raw, name=name, text=text)
+
+
+def check_mapping(raw: dict[str, Any], *, name: str, text: str = "") -> Mapping:
+    """Check a mapping as TOML would give it; `text` is where the lines are found. Raises: ConfigError."""
     if isinstance(raw.get("columns"), dict):
-        raw["columns"] = {title: _as_table(value) for title, value in raw["columns"].items()}
+        raw = {**raw, "columns": {title: _as_table(value) for title, value in raw["columns"].items()}}
     problems = list(dict.fromkeys(_Problem(path, message) for path, message in _shape_problems(raw)))
     problems += _Checker(raw).problems()
     if problems:

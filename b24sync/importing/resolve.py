@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from b24sync.importing.draft import Draft, Ref, RowError
-from b24sync.importing.fields import MULTIFIELD_TYPES, Kind, find_field
+from b24sync.importing.fields import LINKS, MULTIFIELD_TYPES, Kind, find_field
+from b24sync.importing.files import sendable_file
 from b24sync.importing.mapping import Mapping
 from b24sync.importing.values import UserFieldType
 from b24sync.portal.directory import Directory, nearest, normal
@@ -102,7 +104,10 @@ class MissReport:
 class Resolver:
     """Prepares drafts of one mapping against one portal's directory."""
 
-    def __init__(self, mapping: Mapping, directory: Directory, *, multifields_as: str = "import") -> None:
+    def __init__(
+        self, mapping: Mapping, directory: Directory, *, multifields_as: str = "import", folder: Path | None = None
+    ) -> None:
+        self._folder = folder
         self._mapping = mapping
         self._directory = directory
         self._optional = mapping.missing.values == "empty"
@@ -128,19 +133,31 @@ class Resolver:
             if known.kind in MULTIFIELD_TYPES:
                 self._put_multifield(out, MULTIFIELD_TYPES[known.kind], value)
                 continue
-            if type(value) is not Ref and not isinstance(value, list):
+            if type(value) is not Ref and not isinstance(value, list | dict):
+                if (
+                    known.kind is Kind.CURRENCY
+                    and self._directory.currencies
+                    and value not in self._directory.currencies
+                ):
+                    misses.append(
+                        Miss(Ref("currency", value, name, name), "is not in the portal", self._directory.currencies)
+                    )
                 out[known.api] = value
                 continue
             try:
-                if name == "pipeline":
+                if known.kind is Kind.USER_FIELD and _holds_files(value):
+                    out[known.api] = self._files(name, value)
+                elif name == "pipeline":
                     if pipeline_id is not None:
                         out[known.api] = pipeline_id
-                elif known.kind in (Kind.COMPANY, Kind.COMPANIES, Kind.CONTACT, Kind.CONTACTS):
+                elif known.kind in LINKS:
                     multiple = known.kind in (Kind.COMPANIES, Kind.CONTACTS) or known.api.endswith("Ids")
                     links.extend(self._links(known.api, multiple, value))
                 elif isinstance(value, list):
                     ids = [self._one(item, pipeline_id) for item in value]
                     out[known.api] = [item for item in ids if item is not None]
+                elif type(value) is Ref and value.match == "any_pipeline" and pipeline_id is None:
+                    out["categoryId"], out[known.api] = self._stage_anywhere(value)
                 elif (found := self._one(value, pipeline_id or 0)) is not None:
                     out[known.api] = found
             except Miss as miss:
@@ -152,6 +169,16 @@ class Resolver:
             said = "; ".join(found.words() for found in misses)
             return RowError(draft.line, draft.key, first.column, first.value, UNRESOLVED, said)
         return Prepared(draft.line, draft.key, out, links)
+
+    def _files(self, name: str, value: Any) -> Any:
+        """The same with absolute paths; a file that cannot be sent is a miss. Raises Miss."""
+        found = []
+        for item in value if isinstance(value, list) else [value]:
+            try:
+                found.append({"file": str(sendable_file(self._folder, item["file"]))})
+            except ValueError as error:
+                raise Miss(Ref("file", item["file"], name, name), str(error)) from error
+        return found if isinstance(value, list) else found[0]
 
     def _put_multifield(self, out: dict[str, Any], type_id: str, values: Any) -> None:
         """crm.item.import documents PHONE: [{VALUE, VALUE_TYPE}] (crm-item-import.md); crm.item.add wants `fm`."""
@@ -240,6 +267,19 @@ class Resolver:
             raise Miss(ref, f'is not in pipeline "{title}"', names)
         return stage.status_id
 
+    def _stage_anywhere(self, ref: Ref) -> tuple[int, str]:
+        """(pipeline, stage) of a name that one pipeline alone has, or else the main one. Raises Miss."""
+        pipelines = [
+            pipeline for pipeline in self._directory.pipelines if self._directory.stage(ref.value, pipeline.id)
+        ]
+        if len(pipelines) > 1:
+            pipelines = [pipeline for pipeline in pipelines if pipeline.id == 0] or pipelines
+        if len(pipelines) != 1:
+            names = [stage.name for stage in self._directory.stages]
+            where = ", ".join(pipeline.name for pipeline in pipelines)
+            raise Miss(ref, f"is in several pipelines ({where})" if where else "is in no pipeline", names)
+        return pipelines[0].id, self._stage(ref, pipelines[0].id)
+
     def _enumeration(self, ref: Ref, _: int | None) -> int:
         items = self._directory.fields[ref.field].items
         wanted = normal(ref.value)
@@ -259,6 +299,11 @@ class Resolver:
         if ref.value in rows:
             return ref.value
         raise Miss(ref, f"is not in the dictionary {ref.dictionary}", rows.values())
+
+
+def _holds_files(value: Any) -> bool:
+    first = value[0] if isinstance(value, list) and value else value
+    return isinstance(first, dict) and "file" in first
 
 
 def user_field_types(directory: Directory) -> dict[str, UserFieldType]:

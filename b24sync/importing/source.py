@@ -80,8 +80,12 @@ class Source(ABC):
         self.close()
 
 
-def open_source(path: Path, *, sheet: str | None = None) -> Source:
-    """Open a CSV or XLSX file, told apart by content, not by name.
+def open_source(
+    path: Path, *, sheet: str | None = None, encoding: str | None = None, separator: str | None = None
+) -> Source:
+    """Open a CSV, XLSX or HTML file, told apart by content, not by name.
+
+    `encoding` and `separator` of a CSV file are found out where they are not said.
 
     Raises: SourceError: not found, empty, not a table, unknown format, no header.
     """
@@ -104,9 +108,25 @@ def open_source(path: Path, *, sheet: str | None = None) -> Source:
         )
     if head.startswith((b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b")):
         raise SourceError(f"{path}: not a table; expected CSV or XLSX")
+    if looks_like_html(path):
+        from b24sync.importing.html_source import HtmlSource
+
+        return HtmlSource(path)
     if sheet is not None:
         raise SourceError(f"{path}: a sheet was named ({sheet}), but the file is CSV and has none")
-    return CsvSource(path)
+    return CsvSource(path, encoding=encoding, separator=separator)
+
+
+_HTML_BEGIN = re.compile(rb"\s*<(?:!doctype\s+html|html|head|meta|body|table|\?xml[^>]*>\s*<html)\b", re.IGNORECASE)
+
+
+def looks_like_html(path: Path) -> bool:
+    """Whether a page begins here: what Bitrix24 and others save as .xls."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        head = head.replace(b"\0", b"")[2:]
+    return _HTML_BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def file_sha256(path: Path) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
 from b24sync.importing.compare import FM, MULTIFIELDS, Comparison, added, multifields_of
+from b24sync.importing.files import with_contents
 from b24sync.importing.links import Links
 from b24sync.importing.resolve import Link, fields_from_json
 from b24sync.portal.items import (
@@ -204,7 +205,7 @@ class ItemUpdater(LedgeredSender[Change]):
 
     def _command(self, method: str, packet: Sequence[Change]) -> Command:
         change = packet[0]
-        return update_command(self._entity_type_id, change.item_id, {**change.also, **change.fields})
+        return update_command(self._entity_type_id, change.item_id, with_contents({**change.also, **change.fields}))
 
     def _settlements(self, method: str, packet: Sequence[Change], outcome: Outcome) -> list[Settlement[Change]]:
         return [Settlement(packet[0], outcome, sure=not isinstance(outcome, Done))]

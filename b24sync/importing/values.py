@@ -7,6 +7,7 @@ multifields [{"typeId", "valueType", "value"}] (api-reference/crm/universal/crm-
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from b24sync.importing.currencies import CURRENCY_NAMES
 from b24sync.importing.draft import Ref
+from b24sync.importing.export_format import PRODUCT_FIELDS
 from b24sync.importing.source import DateCell, NumberCell
 
 Converter = Callable[[str], Any]
@@ -205,8 +208,9 @@ def same_currency(written: str, stated: str | None) -> None:
 
 
 def currency_converter(text: str) -> str:
-    """Text -> currency code of three letters; common signs are understood."""
-    code = _CURRENCY_MARKS.get(text.lower(), text.upper())
+    """Text -> currency code of three letters; common signs and names are understood."""
+    small = " ".join(text.casefold().split())
+    code = _CURRENCY_MARKS.get(small) or CURRENCY_NAMES.get(small) or text.upper()
     if not re.fullmatch(r"[A-Z]{3}", code):
         raise BadValue("BAD_CURRENCY", "a currency code of three letters, like RUB")
     return code
@@ -469,26 +473,21 @@ class UserFieldContext:
     missing: str | None = None
 
 
-def user_field_converter(kind: UserFieldType, context: UserFieldContext) -> Converter | None:
-    """How the text of a column becomes the user field's value; None where the type cannot be filled from a cell.
+def user_field_converter(kind: UserFieldType, context: UserFieldContext) -> Converter:
+    """How the text of a column becomes the user field's value.
 
     Docs: api-reference/crm/universal/user-defined-fields/crm-userfield-types.md; values in crm/data-types.md
     """
     one = _one_user_value(kind, context)
-    if one is None or not kind.multiple:
-        return one
-    return several(one, context.separator)
+    return several(one, context.separator) if kind.multiple else one
 
 
 def convert_uf(kind: UserFieldType, text: str, context: UserFieldContext) -> Any:
     """Convert one text at once; for a whole column take `user_field_converter`. Raises: BadValue."""
-    converter = user_field_converter(kind, context)
-    if converter is None:
-        raise BadValue("UNSUPPORTED_FIELD", f"nothing: a {kind.type_id} field cannot be filled from a cell")
-    return converter(text)
+    return user_field_converter(kind, context)(text)
 
 
-def _one_user_value(kind: UserFieldType, context: UserFieldContext) -> Converter | None:
+def _one_user_value(kind: UserFieldType, context: UserFieldContext) -> Converter:
     zone = context.zone or context.portal_zone
     match kind.type_id:
         case "integer" | "iblock_section" | "iblock_element":
@@ -512,7 +511,7 @@ def _one_user_value(kind: UserFieldType, context: UserFieldContext) -> Converter
         case "crm":
             return _crm_reference
         case "file":
-            return None
+            return file_converter
         case _:
             return text_converter
 
@@ -540,6 +539,24 @@ def _reference(kind: str, dictionary: str | None, context: UserFieldContext) -> 
         return Ref(kind, str(text), field, column, None, False, default, dictionary, missing)
 
     return convert
+
+
+def file_converter(text: str) -> dict[str, str]:
+    """Path of a file -> {"file": path}; what it holds is read when the row is written (`files.py`)."""
+    return {"file": str(text)}
+
+
+def product_rows_converter(text: str) -> list[dict[str, Any]]:
+    """JSON of `export_format.PRODUCT_FIELDS` -> product rows."""
+    try:
+        rows = json.loads(text)
+    except ValueError:
+        rows = None
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and row.keys() <= PRODUCT_FIELDS.keys() for row in rows
+    ):
+        raise BadValue("BAD_PRODUCT_ROWS", f"product rows as JSON with {', '.join(PRODUCT_FIELDS)}")
+    return rows
 
 
 def _crm_reference(text: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from b24sync.bulk.ledgered import Settlement
+from b24sync.importing.files import file_bytes, with_contents
 from b24sync.portal.items import (
     ADD,
     BATCH_IMPORT,
@@ -24,6 +25,8 @@ from b24sync.portal.items import (
 )
 from b24sync.transport.outcomes import Done, Outcome, Unknown, judge_failure
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command, failure_of, variable_chunks
+
+FILE_BYTES_PER_REQUEST = 8_000_000
 
 WayName = Literal["batch_import", "single_import", "add"]
 
@@ -48,6 +51,7 @@ class Way:
 
     def packets(self, rows: Sequence[Row]) -> list[list[Row]]:
         """Rows by command: at most 50 commands, each under the portal's limit of variables."""
+        rows = rows[: _rows_of_one_request(rows)]
         if self.rows_per_command == 1:
             return [[row] for row in rows[:BATCH_MAX_COMMANDS]]
         slices = variable_chunks([row.fields for row in rows], max_rows=self.rows_per_command)
@@ -55,8 +59,8 @@ class Way:
 
     def command(self, entity_type_id: int, packet: Sequence[Row]) -> Command:
         if self.name == "batch_import":
-            return batch_import_command(entity_type_id, [row.fields for row in packet])
-        return single_import_command(entity_type_id, packet[0].fields, self.method)
+            return batch_import_command(entity_type_id, [with_contents(row.fields) for row in packet])
+        return single_import_command(entity_type_id, with_contents(packet[0].fields), self.method)
 
     def outcomes(self, packet: Sequence[Row], outcome: Outcome) -> list[Settlement[Row]]:
         """Each row's outcome out of its command's."""
@@ -77,6 +81,16 @@ WAYS: Mapping[WayName, Way] = {
     "single_import": Way("single_import", SINGLE_IMPORT, 1),
     "add": Way("add", ADD, 1),
 }
+
+
+def _rows_of_one_request(rows: Sequence[Row]) -> int:
+    """How many of `rows` go into one request: all, unless their files are large; at least one."""
+    total = 0
+    for index, row in enumerate(rows):
+        total += file_bytes(row.fields)
+        if index and total > FILE_BYTES_PER_REQUEST:
+            return index
+    return len(rows)
 
 
 def _item_outcome(item: Any) -> Outcome:

@@ -32,6 +32,8 @@ class WriteResult:
     stopped: str | None = None
     duplicates: dict[str, list[int]] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
+    rows_refused: int = 0
+    """Items that are there without their product rows, which the portal refused."""
 
 
 class ItemWriter(LedgeredSender[Row]):

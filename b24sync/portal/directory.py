@@ -19,6 +19,7 @@ from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Refused
 from b24sync.transport.protocol import Command
 
+_CURRENCIES = "currencies"
 PAGES_AT_ONCE = 4
 """Pages of a directory asked for before its size is known: one request serves a portal of ordinary size."""
 
@@ -79,6 +80,8 @@ class Directory:
     dictionaries: dict[str, dict[str, str]]
     fields: dict[str, FieldInfo]
     also: dict[str, Done] = field(default_factory=dict)
+    currencies: frozenset[str] = frozenset()
+    """Codes that the portal takes; empty where they were not asked for, or this webhook may not read them."""
 
     def pipeline(self, name: str | int) -> Pipeline | None:
         """By id, or by name without regard to case."""
@@ -131,7 +134,12 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 
 
 def read_directory(
-    client: PortalClient, entity_type_id: int, *, users: bool = True, also: Mapping[str, Command] | None = None
+    client: PortalClient,
+    entity_type_id: int,
+    *,
+    users: bool = True,
+    currencies: bool = False,
+    also: Mapping[str, Command] | None = None,
 ) -> Directory:
     """Read the directory for one kind of item. Cost: one request for an ordinary portal, few for a large one.
 
@@ -146,6 +154,8 @@ def read_directory(
     }
     if entity_type_id == DEAL or entity_type_id >= FIRST_SMART_PROCESS:
         commands["categories"] = Command("crm.category.list", {"entityTypeId": entity_type_id})
+    if currencies:
+        commands[_CURRENCIES] = Command("crm.currency.list", {})
     kinds = {"statuses": _status_page, "users": _user_page} if users else {"statuses": _status_page}
     for kind, command_of in kinds.items():
         commands.update({f"{kind}{page}": command_of(page) for page in range(PAGES_AT_ONCE)})
@@ -172,6 +182,7 @@ def read_directory(
         _dictionaries(rows["statuses"]),
         _fields(answers["fields"].result),
         {name: answers[name] for name in also or {}},
+        _currencies(answers),
     )
 
 
@@ -179,10 +190,17 @@ def _read(client: PortalClient, commands: Mapping[str, Command]) -> dict[str, Do
     answers: dict[str, Done] = {}
     for name, answer in client.read_all(commands, priority="interactive").items():
         if isinstance(answer, Refused):
+            if name == _CURRENCIES:
+                continue  # needs the right to CRM settings (crm/currency/crm-currency-list.md): nobody checks then
             method = commands[name].method
             raise PortalRefused(method, answer.code, answer.text, hint="The webhook needs this scope and right.")
         answers[name] = answer
     return answers
+
+
+def _currencies(answers: Mapping[str, Done]) -> frozenset[str]:
+    rows = items_of(answers[_CURRENCIES].result) if _CURRENCIES in answers else []
+    return frozenset(str(row["CURRENCY"]) for row in rows if row.get("CURRENCY"))
 
 
 def _status_page(page: int) -> Command:

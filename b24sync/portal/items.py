@@ -13,6 +13,7 @@ from typing import Any
 
 from b24sync.errors import PortalRefused
 from b24sync.portal.pages import PAGE, items_of, walk_by_id
+from b24sync.portal.pairs import MIXED, own_pair, pair_key, split_pair
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
 from b24sync.transport.outcomes import Refused
@@ -37,7 +38,11 @@ UPDATED_TIME = "updatedTime"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How a kind of item carries our key in the portal."""
+    """How a kind of item carries our key in the portal.
+
+    Where `originator` is `*@<host>` (`pairs.MIXED`), every key is a pair of its own: items of several sources, and
+    items without an external key that are known by their id in the portal at `host`.
+    """
 
     entity_type_id: int
     originator: str
@@ -46,19 +51,51 @@ class Origin:
     def key_field(self) -> str:
         return "xmlId" if self.entity_type_id >= FIRST_SMART_PROCESS else "originId"
 
+    @property
+    def mixed(self) -> bool:
+        """Whether every key names its own originator."""
+        return self.originator.startswith(MIXED)
+
     def fields(self, key: str) -> dict[str, str]:
         """The fields that mark an item as ours."""
+        originator, origin_id = split_pair(key) if self.mixed else (self.originator, key)
         if self.key_field == "xmlId":
-            return {"xmlId": f"{self.originator}:{key}"}
-        return {"originatorId": self.originator, "originId": key}
+            return {"xmlId": f"{originator}:{origin_id}" if originator else origin_id}
+        return {"originatorId": originator, "originId": origin_id}
 
-    def filter(self, keys: Sequence[str]) -> dict[str, Any]:
+    def filters(self, keys: Sequence[str]) -> Iterator[tuple[dict[str, Any], list[str]]]:
+        """(filter, keys it asks for), at most 50 keys each."""
+        if not self.mixed:
+            for chunk in _chunks(keys):
+                yield self._filter(self.originator, chunk), chunk
+            return
+        by_originator: dict[str, list[str]] = {}
+        home: list[str] = []
+        for key in keys:
+            by_originator.setdefault(split_pair(key)[0], []).append(key)
+            if self._home_id(key):
+                home.append(key)
+        for originator, own in by_originator.items():
+            for chunk in _chunks(own):
+                yield self._filter(originator, [split_pair(key)[1] for key in chunk]), chunk
+        for chunk in _chunks(home):
+            yield {"@id": [self._home_id(key) for key in chunk]}, chunk
+
+    def _filter(self, originator: str, ids: Sequence[str]) -> dict[str, Any]:
         if self.key_field == "xmlId":
-            return {"@xmlId": [f"{self.originator}:{key}" for key in keys]}
-        return {"=originatorId": self.originator, "@originId": list(keys)}
+            return {"@xmlId": [f"{originator}:{key}" if originator else key for key in ids]}
+        return {"=originatorId": originator, "@originId": list(ids)}
+
+    def _home_id(self, key: str) -> int | None:
+        """The id of an item of this very portal that has no external key."""
+        prefix = own_pair(self.originator.removeprefix(MIXED), "", as_xml_id=self.key_field == "xmlId")
+        rest = key.removeprefix(prefix)
+        return int(rest) if rest != key and rest.isdigit() else None
 
     def key_of(self, row: Mapping[str, Any]) -> str | None:
         """Our key in a row of the portal; None when the row is not ours."""
+        if self.mixed:
+            return self._pair_of(row)
         if self.key_field == "xmlId":
             prefix = f"{self.originator}:"
             value = str(row.get("xmlId") or "")
@@ -67,9 +104,20 @@ class Origin:
             return None
         return str(row["originId"])
 
+    def _pair_of(self, row: Mapping[str, Any]) -> str:
+        as_xml_id = self.key_field == "xmlId"
+        origin_id = str(row.get(self.key_field) or "")
+        if origin_id:
+            return pair_key("" if as_xml_id else str(row.get("originatorId") or ""), origin_id)
+        return own_pair(self.originator.removeprefix(MIXED), row["id"], as_xml_id=as_xml_id)
+
     @property
     def select(self) -> list[str]:
         return ["id", "xmlId"] if self.key_field == "xmlId" else ["id", "originatorId", "originId"]
+
+
+def _chunks(keys: Sequence[str]) -> Iterator[list[str]]:
+    return (list(keys[start : start + IDS_PER_COMMAND]) for start in range(0, len(keys), IDS_PER_COMMAND))
 
 
 def batch_import_command(entity_type_id: int, rows: Sequence[Mapping[str, Any]]) -> Command:
@@ -111,7 +159,7 @@ def list_command(entity_type_id: int, filters: Mapping[str, Any], select: Sequen
 
 def count_command(origin: Origin) -> Command:
     """Counts the items that carry our originator: the answer's `total` (of smart processes: all of the kind)."""
-    filters = {} if origin.key_field == "xmlId" else {"=originatorId": origin.originator}
+    filters = {} if origin.mixed or origin.key_field == "xmlId" else {"=originatorId": origin.originator}
     return list_command(origin.entity_type_id, filters, ["id"], start=0)
 
 
@@ -138,23 +186,21 @@ def find_by_origin(
     found: dict[str, list[int]] = {}
     for start in range(0, len(wanted), KEYS_PER_REQUEST):
         piece = wanted[start : start + KEYS_PER_REQUEST]
-        chunks = [piece[i : i + IDS_PER_COMMAND] for i in range(0, len(piece), IDS_PER_COMMAND)]
+        asked_for = list(origin.filters(piece))
         commands = {
-            f"k{index:03d}": list_command(origin.entity_type_id, origin.filter(chunk), origin.select)
-            for index, chunk in enumerate(chunks)
+            f"k{index:03d}": list_command(origin.entity_type_id, filters, origin.select)
+            for index, (filters, _) in enumerate(asked_for)
         }
         pages = read_pages(client, commands, priority)
-        for index, chunk in enumerate(chunks):
+        for index, (_, chunk) in enumerate(asked_for):
             rows = pages[f"k{index:03d}"]
             _collect(origin, rows, found)
             if len(rows) == PAGE and not all(key in found for key in chunk):
                 # Duplicates in the portal filled the page: ask again for what it may have hidden.
                 missing = [key for key in chunk if key not in found]
-                for key in missing:
+                for filters, _ in (pair for key in missing for pair in origin.filters([key])):
                     more = read_pages(
-                        client,
-                        {"k": list_command(origin.entity_type_id, origin.filter([key]), origin.select)},
-                        priority,
+                        client, {"k": list_command(origin.entity_type_id, filters, origin.select)}, priority
                     )
                     _collect(origin, more["k"], found)
     asked = set(wanted)

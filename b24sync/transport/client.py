@@ -77,6 +77,11 @@ class PortalClient:
         self._read_timeout_s = gate.limits.request_cap_s * READ_TIMEOUT_OF_CAP
         self.server_skew_s: float | None = None
 
+    @property
+    def host(self) -> str:
+        """Host of the portal, with its port where it has one of its own."""
+        return self._address.host
+
     def call(
         self,
         method: str,

@@ -318,9 +318,8 @@ def test_a_multiple_user_field_gets_a_list() -> None:
     assert values.convert_uf(UserFieldType("string", multiple=True), "a, b", CONTEXT) == ["a, b"]
 
 
-def test_a_file_field_cannot_be_filled_from_a_cell() -> None:
-    with pytest.raises(BadValue, match="file"):
-        values.convert_uf(UserFieldType("file"), "a.pdf", CONTEXT)
+def test_a_file_field_takes_a_path_that_is_read_when_the_row_is_written() -> None:
+    assert values.convert_uf(UserFieldType("file"), "scans/a.pdf", CONTEXT) == {"file": "scans/a.pdf"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""Product rows of imported items: set after the items are there, once each, through the ledger.
+
+crm.item.productrow.set replaces all rows of an item (crm/universal/product-rows/crm-item-productrow-set.md), so that
+an unanswered call may be looked up and repeated without a row coming twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
+from b24sync.errors import PortalRefused
+from b24sync.importing.export_format import PRODUCT_FIELDS
+from b24sync.portal.items import COMPANY, CONTACT, DEAL, LEAD
+from b24sync.portal.pages import items_of
+from b24sync.store.ledger import Ledger, Write
+from b24sync.transport.client import PortalClient
+from b24sync.transport.outcomes import Done, Outcome, Refused
+from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
+
+SET = "crm.item.productrow.set"
+_OWNER_TYPES: Mapping[int, str] = {LEAD: "L", DEAL: "D", CONTACT: "C", COMPANY: "CO"}
+
+
+def owner_type(entity_type_id: int) -> str:
+    """The short code of a kind of item: T and the hexadecimal entityTypeId for smart processes (crm/data-types.md)."""
+    return _OWNER_TYPES.get(entity_type_id) or f"T{entity_type_id:x}"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRows:
+    """The product rows of one item, as `export_format.PRODUCT_FIELDS` names them; `key` is the item's own."""
+
+    key: str
+    item_id: int
+    rows: Sequence[Mapping[str, Any]]
+
+    def for_portal(self) -> list[dict[str, Any]]:
+        """The rows as the portal takes them, in their order."""
+        named = [{PRODUCT_FIELDS[name]: value for name, value in row.items()} for row in self.rows]
+        return [{"sort": 10 * place, **row} for place, row in enumerate(named, start=1)]
+
+
+class ProductRowsWriter(LedgeredSender[ItemRows]):
+    """Sets the product rows of items of one kind. Cost: one request per 50 items."""
+
+    what_for = "sets of product rows"
+
+    def __init__(
+        self,
+        client: PortalClient,
+        ledger: Ledger,
+        entity_type_id: int,
+        *,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        super().__init__(client, ledger, on_progress=on_progress)
+        self._owner_type = owner_type(entity_type_id)
+
+    def write(self, items: Iterator[ItemRows]) -> None:
+        """Write the rows of `items`, all planned in the ledger. Raises PortalUnreachable, PortalBlocked, StoreError."""
+        self.send(items)
+
+    def _source(self) -> tuple[str, deque[ItemRows]]:
+        return SET, self._queue
+
+    def _packets(self, method: str, source: Sequence[ItemRows], allowance_s: float) -> list[list[ItemRows]]:
+        most = self._affordable(method, BATCH_MAX_COMMANDS, allowance_s)
+        return [[item] for item in islice(source, most)]
+
+    def _command(self, method: str, packet: Sequence[ItemRows]) -> Command:
+        item = packet[0]
+        owner = {"ownerType": self._owner_type, "ownerId": item.item_id}
+        return Command(method, {**owner, "productRows": item.for_portal()})
+
+    def _settlements(self, method: str, packet: Sequence[ItemRows], outcome: Outcome) -> list[Settlement[ItemRows]]:
+        done = Done(str(packet[0].item_id)) if isinstance(outcome, Done) else outcome
+        return [Settlement(packet[0], done)]
+
+    def _find(self, items: Mapping[str, ItemRows], writes: Mapping[str, Write]) -> dict[str, str]:
+        """Items that hold exactly these rows. Docs: product-rows/crm-item-productrow-list.md"""
+        owner = {"=ownerType": self._owner_type}
+        commands = {
+            f"p{index:04d}": Command("crm.item.productrow.list", {"filter": {**owner, "=ownerId": item.item_id}})
+            for index, item in enumerate(items.values())
+        }
+        answers = self._client.read_all(commands)
+        found: dict[str, str] = {}
+        for item, (name, answer) in zip(items.values(), answers.items(), strict=True):
+            if isinstance(answer, Refused):
+                raise PortalRefused(commands[name].method, answer.code, answer.text)
+            if _same(item.rows, rows_of(answer.result)):
+                found[item.key] = str(item.item_id)
+        return found
+
+
+def rows_of(result: Any) -> list[dict[str, Any]]:
+    """The rows of an answer of crm.item.productrow.list or .set."""
+    rows = result.get("productRows") if isinstance(result, Mapping) else None
+    return list(rows) if isinstance(rows, list) else items_of(result)
+
+
+def _same(wanted: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]]) -> bool:
+    def told(name: Any, price: Any, quantity: Any) -> tuple[str, float, float]:
+        return str(name or ""), round(float(price or 0), 2), round(float(quantity or 0), 4)
+
+    ours = [told(row.get("name"), row.get("price"), row.get("quantity")) for row in wanted]
+    theirs = [told(row.get("productName"), row.get("price"), row.get("quantity")) for row in there]
+    return sorted(ours) == sorted(theirs)

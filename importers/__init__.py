@@ -1,0 +1,1 @@
+"""Importers: one file = one source. Loaded by path, imported by nobody; see docs/importers.md."""
