@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from b24sync.bulk.ledgered import LOOKUP_GRACE_S, OTHERS_POLL_S, UNKNOWN_TRIES
 from b24sync.errors import OutcomeUnknown, PortalBlocked, PortalRefused, RetryLater
@@ -17,18 +18,24 @@ class Ensurer:
         self._client = client
         self._ledger = ledger
 
-    def ensure(self, key: str, find: Callable[[], str | None], make: Callable[[Callable[[], None]], str]) -> str:
+    def ensure(
+        self,
+        key: str,
+        find: Callable[[], str | None],
+        make: Callable[[Callable[[], None]], str],
+        detail: Mapping[str, Any] | None = None,
+    ) -> str:
         """The portal id of what `key` names, made if need be.
 
         `find` looks it up in the portal; `make` sends one write and calls what it is given right before
-        sending. Cost: that of find, and of make where it is missing. Raises PortalRefused, RetryLater,
-        PortalBlocked, OutcomeUnknown after several unanswered tries.
+        sending; `detail` is noted beside it. Cost: that of find, and of make where it is missing.
+        Raises PortalRefused, RetryLater, PortalBlocked, OutcomeUnknown after several unanswered tries.
         """
         for _ in range(UNKNOWN_TRIES):
             found = self._found(key, find)
             if found is not None:
                 return found
-            self._ledger.plan([(key, None)], None)
+            self._ledger.plan([(key, detail)], None)
             if not self._ledger.claim([key]):
                 # Another process is making it: it is looked for again when that one is done.
                 self._client.clock.sleep(OTHERS_POLL_S)

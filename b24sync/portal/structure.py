@@ -1,19 +1,20 @@
-"""Writing a portal's structure: pipelines, stages, user fields. All of it needs CRM administrator's rights.
+"""Pipelines and stages: read, made, changed, deleted. Writing needs CRM administrator's rights.
 
-Docs: crm/universal/category/crm-category-add.md, crm/status/crm-status-*.md,
-crm/deals/user-defined-fields/crm-deal-userfield-*.md (and the same of leads, contacts, companies)
+Docs: crm/universal/category/crm-category-*.md, crm/status/crm-status-*.md
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
-from b24sync.portal.items import DEAL
 from b24sync.portal.pages import items_of
+from b24sync.portal.words import is_yes
 from b24sync.transport.client import PortalClient
+from b24sync.transport.protocol import Command
 
 Sending = Callable[[], None]
 
@@ -28,19 +29,99 @@ class StageRow:
     sort: int
     semantics: str
     system: bool
+    color: str = ""
+
+    @property
+    def code(self) -> str:
+        """STATUS_ID without its pipeline's prefix."""
+        return self.status_id.rpartition(":")[2]
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the portal itself made it, with its pipeline: the documented codes, also cut ones."""
+        return len(self.code) > 2 and any(code.startswith(self.code) for code in DEFAULT_CODES)
 
 
-def add_pipeline(client: PortalClient, name: str, sort: int, sending: Sending) -> str:
-    """Make a deal pipeline; the portal gives it its default stages. Cost: one request."""
-    params = {"entityTypeId": DEAL, "fields": {"name": name, "sort": sort}}
+DEFAULT_CODES = (
+    # deals and leads (crm/status/crm-status-list.md, crm/leads/crm-lead-add.md), smart processes (category/index.md)
+    *("NEW", "PREPARATION", "PREPAYMENT_INVOICE", "EXECUTING", "FINAL_INVOICE", "WON", "LOSE", "APOLOGY"),
+    *("IN_PROCESS", "PROCESSED", "CONVERTED", "JUNK", "CLIENT", "SUCCESS", "FAIL"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRow:
+    id: int
+    name: str
+    sort: int
+    is_default: bool
+
+
+def pipelines_command(entity_type_id: int) -> Command:
+    return Command("crm.category.list", {"entityTypeId": entity_type_id})
+
+
+def pipeline_rows(result: Any) -> list[PipelineRow]:
+    """The rows of one answer of crm.category.list, in the interface's order."""
+    rows = [
+        PipelineRow(int(row["id"]), str(row["name"]), int(row.get("sort") or 0), is_yes(row.get("isDefault")))
+        for row in items_of(result)
+    ]
+    return sorted(rows, key=lambda row: (row.sort, row.id))
+
+
+def add_pipeline(client: PortalClient, entity_type_id: int, name: str, sort: int, sending: Sending) -> str:
+    """Make a pipeline; the portal gives it its default stages. Cost: one request."""
+    params = {"entityTypeId": entity_type_id, "fields": {"name": name, "sort": sort}}
     answer = client.call("crm.category.add", params, write=True, before_send=sending)
     return str(answer.result["category"]["id"])
 
 
-def find_pipeline(client: PortalClient, name: str) -> str | None:
-    """A deal pipeline's id by its name. Cost: one request."""
-    rows = items_of(client.call("crm.category.list", {"entityTypeId": DEAL}).result)
-    return next((str(row["id"]) for row in rows if str(row["name"]).casefold() == name.casefold()), None)
+def find_pipelines(client: PortalClient, entity_type_id: int) -> list[PipelineRow]:
+    """All pipelines of a kind of item. Cost: one request."""
+    command = pipelines_command(entity_type_id)
+    return pipeline_rows(client.call(command.method, command.params).result)
+
+
+def set_pipeline(
+    client: PortalClient, entity_type_id: int, pipeline_id: int, *, name: str, sort: int, sending: Sending
+) -> None:
+    """Rename or reorder: the same call twice changes nothing more. Cost: one request."""
+    params = {"entityTypeId": entity_type_id, "id": pipeline_id, "fields": {"name": name, "sort": sort}}
+    client.call("crm.category.update", params, write=True, before_send=sending)
+
+
+def delete_pipeline(client: PortalClient, entity_type_id: int, pipeline_id: int, sending: Sending) -> None:
+    """Delete an empty pipeline that is not the default one; the portal refuses any other."""
+    params = {"entityTypeId": entity_type_id, "id": pipeline_id}
+    client.call("crm.category.delete", params, write=True, before_send=sending)
+
+
+def stages_command(dictionary: str, start: int = 0) -> Command:
+    """A page of 50 stages of one dictionary."""
+    return Command("crm.status.list", {"filter": {"ENTITY_ID": dictionary}, "order": {"SORT": "ASC"}, "start": start})
+
+
+def stage_rows_of(result: Any) -> list[StageRow]:
+    """The rows of one answer of crm.status.list."""
+    found = []
+    for row in items_of(result):
+        extra = row.get("EXTRA")
+        said = str(extra.get("SEMANTICS") or "") if isinstance(extra, Mapping) else ""
+        kind = said or {"S": "success", "F": "failure"}.get(str(row.get("SEMANTICS") or ""), "process")
+        color = row.get("COLOR") or (extra.get("COLOR") if isinstance(extra, Mapping) else None)
+        found.append(
+            StageRow(
+                int(row["ID"]),
+                str(row["STATUS_ID"]),
+                str(row["NAME"]),
+                int(row.get("SORT") or 0),
+                "failure" if kind == "apology" else kind,
+                is_yes(row.get("SYSTEM")),
+                str(color or ""),
+            )
+        )
+    return found
 
 
 def stage_rows(client: PortalClient, dictionary: str) -> list[StageRow]:
@@ -48,91 +129,58 @@ def stage_rows(client: PortalClient, dictionary: str) -> list[StageRow]:
     rows: dict[int, StageRow] = {}
     start = 0
     while True:
-        params = {"filter": {"ENTITY_ID": dictionary}, "order": {"SORT": "ASC"}, "start": start}
-        answer = client.call("crm.status.list", params)
-        for row in items_of(answer.result):
-            extra = row.get("EXTRA")
-            said = str(extra.get("SEMANTICS") or "") if isinstance(extra, Mapping) else ""
-            kind = said or {"S": "success", "F": "failure"}.get(str(row.get("SEMANTICS") or ""), "process")
-            rows[int(row["ID"])] = StageRow(
-                int(row["ID"]),
-                str(row["STATUS_ID"]),
-                str(row["NAME"]),
-                int(row.get("SORT") or 0),
-                "failure" if kind == "apology" else kind,
-                str(row.get("SYSTEM")) == "Y",
-            )
+        command = stages_command(dictionary, start)
+        answer = client.call(command.method, command.params)
+        rows.update({row.id: row for row in stage_rows_of(answer.result)})
         if answer.next is None:
-            return sorted(rows.values(), key=lambda stage: stage.sort)
+            return in_order(rows.values())
         start = answer.next
 
 
-def stage_code(name: str) -> str:
+def in_order(rows: Iterable[StageRow]) -> list[StageRow]:
+    """As the interface shows them."""
+    return sorted(rows, key=lambda stage: (stage.sort, stage.id))
+
+
+def stage_code(name: str, taken: Container[str]) -> str:
     """A STATUS_ID of 9 characters for a new stage: with its `C12:` prefix the portal cuts at 21."""
-    return "B" + hashlib.sha256(name.casefold().encode()).hexdigest()[:8].upper()
+    for number in count():
+        code = "B" + hashlib.sha256(f"{name.casefold()}{number or ''}".encode()).hexdigest()[:8].upper()
+        if code not in taken:
+            return code
+    raise AssertionError("count() ends never")
 
 
-def add_stage(client: PortalClient, dictionary: str, name: str, *, sort: int, semantics: str, sending: Sending) -> str:
+def add_stage(
+    client: PortalClient,
+    dictionary: str,
+    name: str,
+    *,
+    code: str,
+    sort: int,
+    semantics: str,
+    color: str,
+    sending: Sending,
+) -> str:
     """Add a stage; returns the row's id (its STATUS_ID is read back, never built). Cost: one request."""
     letter = {"process": "", "success": "S", "failure": "F"}[semantics]
     fields = {
         "ENTITY_ID": dictionary,
-        "STATUS_ID": stage_code(name),
+        "STATUS_ID": code,
         "NAME": name,
         "SORT": sort,
         "SEMANTICS": letter,
+        **({"COLOR": color} if color else {}),
     }
     return str(client.call("crm.status.add", {"fields": fields}, write=True, before_send=sending).result)
 
 
-def set_stage(client: PortalClient, stage_id: int, *, name: str, sort: int) -> None:
-    """Rename or reorder: the same call twice changes nothing more. Cost: one request."""
-    client.call("crm.status.update", {"id": stage_id, "fields": {"NAME": name, "SORT": sort}}, write=True)
+def set_stage(client: PortalClient, stage_id: int, *, name: str, sort: int, color: str, sending: Sending) -> None:
+    """Rename, reorder or colour: the same call twice changes nothing more. Cost: one request."""
+    fields = {"NAME": name, "SORT": sort, **({"COLOR": color} if color else {})}
+    client.call("crm.status.update", {"id": stage_id, "fields": fields}, write=True, before_send=sending)
 
 
-def delete_stage(client: PortalClient, stage_id: int) -> None:
-    client.call("crm.status.delete", {"id": stage_id}, write=True)
-
-
-def field_rows(client: PortalClient, entity: str, code: str) -> list[dict[str, Any]]:
-    """User fields of this code (none or one). Cost: one request."""
-    answer = client.call(f"crm.{entity}.userfield.list", {"filter": {"FIELD_NAME": code}})
-    return [row for row in items_of(answer.result) if str(row.get("FIELD_NAME")) == code]
-
-
-def add_field(
-    client: PortalClient,
-    entity: str,
-    *,
-    code: str,
-    type_id: str,
-    label: str,
-    values: Sequence[str],
-    multiple: bool,
-    mandatory: bool,
-    sending: Sending,
-) -> str:
-    """Add a user field; takes time proportional to the items there are, so before an import. Cost: one request."""
-    fields: dict[str, Any] = {
-        "FIELD_NAME": code,
-        "USER_TYPE_ID": type_id,
-        "LABEL": label,
-        "XML_ID": code,
-        "MULTIPLE": multiple,
-        "MANDATORY": mandatory,
-        "SHOW_FILTER": True,
-    }
-    if values:
-        fields["LIST"] = [{"VALUE": value, "SORT": 10 * number} for number, value in enumerate(values, start=1)]
-    answer = client.call(f"crm.{entity}.userfield.add", {"fields": fields}, write=True, before_send=sending)
-    return str(answer.result)
-
-
-def add_field_values(
-    client: PortalClient, entity: str, field_id: int, values: Sequence[str], first_sort: int, sending: Sending
-) -> str:
-    """Add enumeration values to a field: elements without ID are new, the others stay. Cost: one request."""
-    rows = [{"VALUE": value, "SORT": first_sort + 10 * number} for number, value in enumerate(values)]
-    params = {"id": field_id, "fields": {"LIST": rows}}
-    client.call(f"crm.{entity}.userfield.update", params, write=True, before_send=sending)
-    return str(field_id)
+def delete_stage(client: PortalClient, stage_id: int, sending: Sending) -> None:
+    """Delete a stage that holds no item; the portal refuses any other."""
+    client.call("crm.status.delete", {"id": stage_id, "params": {"FORCED": "Y"}}, write=True, before_send=sending)

@@ -1,94 +1,54 @@
-"""Make a portal have what a blueprint says. Creates and completes; deletes nothing that it did not make."""
+"""Make a portal have what a blueprint says, through the ledger. Deletes only when told to, and only what it made.
+
+Every write is `ensured`: looked for first, recorded before it is sent, looked for again after a lost answer.
+The ledger's key of a change names its target, so that an answer that was lost is not taken for another change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
 
 from b24sync.bulk.ensure import Ensurer
 from b24sync.clock import Clock
-from b24sync.errors import ConfigError
-from b24sync.portal.directory import Directory, normal, read_directory, stage_dictionary
-from b24sync.portal.items import COMPANY, CONTACT, DEAL, LEAD
-from b24sync.portal.structure import (
-    StageRow,
-    add_field,
-    add_field_values,
-    add_pipeline,
-    add_stage,
-    delete_stage,
-    field_rows,
-    find_pipeline,
-    set_stage,
-    stage_rows,
+from b24sync.errors import ConfigError, PortalRefused
+from b24sync.portal import structure
+from b24sync.portal.directory import normal
+from b24sync.portal.smart_processes import TypeRow, add_params, find_type, switch_fields
+from b24sync.portal.userfields import UserFieldRow, ValueRow, field_params
+from b24sync.provisioning.blueprint import Blueprint, FieldSpec, PipelineSpec
+from b24sync.provisioning.made import FIELD, PIPELINE, SHAPE, STAGE, TYPE, VALUES, Made, find_made, read_made
+from b24sync.provisioning.plan import (
+    AddValues,
+    ChangeField,
+    ChangePipeline,
+    ChangeType,
+    Delete,
+    DeleteField,
+    DeletePipeline,
+    DeleteStage,
+    DeleteValues,
+    MakeField,
+    MakePipeline,
+    MakeType,
+    ShapeStages,
+    StructurePlan,
+    make_plan,
+    pipeline_of,
 )
-from b24sync.provisioning.blueprint import Blueprint, FieldSpec, PipelineSpec, StageSpec
+from b24sync.provisioning.present import Entity, Present, read_present
+from b24sync.provisioning.stages import AddStage, SetStage, stage_changes
 from b24sync.store.engine import Store
-from b24sync.store.ledger import DONE, Ledger
+from b24sync.store.ledger import DONE, UNKNOWN, Ledger, Settled
 from b24sync.transport.client import PortalClient
+from b24sync.transport.protocol import Command
 
 WHAT = "structure"
-ENTITY_TYPE_IDS: Mapping[str, int] = {"lead": LEAD, "deal": DEAL, "contact": CONTACT, "company": COMPANY}
-SUCCESS_SORT = 1000
-"""The portal refuses a process stage that sorts above the success one: this leaves room for 99 of them."""
-
-
-@dataclass(slots=True)
-class StructurePlan:
-    """What is missing. `conflicts` are differences that cannot be mended by adding."""
-
-    pipelines: list[PipelineSpec] = field(default_factory=list)
-    stages: list[tuple[PipelineSpec, list[StageSpec]]] = field(default_factory=list)
-    fields: list[FieldSpec] = field(default_factory=list)
-    values: list[tuple[FieldSpec, list[str]]] = field(default_factory=list)
-    conflicts: list[str] = field(default_factory=list)
-
-    @property
-    def empty(self) -> bool:
-        return not (self.pipelines or self.stages or self.fields or self.values)
-
-    def lines(self) -> list[str]:
-        """The plan in words."""
-        said = [f"pipeline {item.name}: make, {len(item.stages)} stages" for item in self.pipelines]
-        for pipeline, stages in self.stages:
-            said.append(f"pipeline {pipeline.name}: add {', '.join(stage.name for stage in stages)}")
-        said += [f"field {item.code} of {item.entity} ({item.type}): make" for item in self.fields]
-        said += [f"field {item.code} of {item.entity}: add {', '.join(values)}" for item, values in self.values]
-        return said
-
-
-def make_plan(blueprint: Blueprint, directories: Mapping[str, Directory], own_pipelines: set[str]) -> StructurePlan:
-    """Compare, purely. `own_pipelines`: names of pipelines that we have made (their stages may be unfinished)."""
-    plan = StructurePlan()
-    for pipeline in blueprint.pipelines:
-        present = directories["deal"].pipeline(pipeline.name)
-        if present is None:
-            plan.pipelines.append(pipeline)
-            continue
-        names = {normal(stage.name): stage for stage in directories["deal"].stages_of(present.id)}
-        missing = [stage for stage in pipeline.stages if normal(stage.name) not in names]
-        if missing:
-            plan.stages.append((pipeline, missing))
-        if pipeline.name in own_pipelines:
-            continue
-        plan.conflicts += [
-            f"pipeline {pipeline.name}: stage {stage.name} is {names[normal(stage.name)].semantics}"
-            for stage in pipeline.stages
-            if normal(stage.name) in names and names[normal(stage.name)].semantics != stage.semantics
-        ]
-    for wanted in blueprint.fields:
-        info = directories[wanted.entity].fields.get(wanted.code)
-        if info is None:
-            plan.fields.append(wanted)
-        elif info.type != wanted.type or info.multiple != wanted.multiple:
-            shape = f"{info.type}{', multiple' if info.multiple else ''}"
-            plan.conflicts.append(f"field {wanted.code} of {wanted.entity} exists as {shape}: type cannot change")
-        else:
-            known = {normal(value) for value in info.items.values()}
-            new = [value for value in wanted.values if normal(value) not in known]
-            if new:
-                plan.values.append((wanted, new))
-    return plan
+PIPELINE_SORT = 500
+Tell = Callable[[str], None]
+Sending = Callable[[], None]
 
 
 class Provisioner:
@@ -100,160 +60,379 @@ class Provisioner:
         self._ledger = Ledger(store, portal, WHAT, clock)
         self._ensurer = Ensurer(client, self._ledger)
 
+    def made(self) -> Made:
+        """What b24sync has made here so far."""
+        return read_made(self._ledger.in_state(DONE))
+
     def plan(self) -> StructurePlan:
-        """Cost: one request per kind of item that the blueprint names. Raises PortalRefused, RetryLater."""
-        entities: set[str] = {wanted.entity for wanted in self._blueprint.fields}
-        if self._blueprint.pipelines:
-            entities.add("deal")
-        directories = {
-            entity: read_directory(self._client, ENTITY_TYPE_IDS[entity], users=False) for entity in sorted(entities)
-        }
-        return make_plan(self._blueprint, directories, self._own_pipelines())
+        """Cost: two to four requests for a portal of ordinary size. Raises PortalRefused, RetryLater."""
+        present = self._present(self.made())
+        self._settle_open(present)
+        return make_plan(self._blueprint, present, self.made())
 
-    def apply(self, plan: StructurePlan, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Make what is missing, in the order pipelines, stages, fields. Idempotent; a kill is gone on from.
+    def apply(self, plan: StructurePlan, tell: Tell = lambda _: None, *, destroy: bool = False) -> list[str]:
+        """Make and change what the plan says; with `destroy` also delete. Idempotent; a kill is gone on from.
 
-        Cost: one to two requests per thing made. Raises ConfigError on conflicts, PortalRefused, RetryLater.
+        Returns what the portal refused to delete (it still holds items): the rest is done all the same.
+        Cost: one to three requests per thing. Raises ConfigError on conflicts, PortalRefused, RetryLater.
         """
         if plan.conflicts:
             raise ConfigError("The portal has other things under these names:", plan.conflicts)
-        for pipeline in plan.pipelines:
-            tell(f"pipeline {pipeline.name}")
-            self._pipeline(pipeline)
-        for pipeline, _ in plan.stages:
-            tell(f"stages of {pipeline.name}")
-            self._pipeline(pipeline)
-        for wanted in plan.fields:
-            tell(f"field {wanted.code}")
-            self._field(wanted)
-        for wanted, values in plan.values:
-            tell(f"values of {wanted.code}")
-            self._values(wanted, values)
+        types = [step for step in plan.steps if isinstance(step, MakeType | ChangeType)]
+        for type_step in types:
+            tell(type_step.line)
+            self._type(type_step)
+        if types:
+            # Pipelines and fields of a new smart process can only be named now.
+            plan = self.plan()
+            if plan.conflicts:
+                raise ConfigError("The portal has other things under these names:", plan.conflicts)
+        made = self.made()
+        present = self._present(made)
+        for step in plan.steps:
+            tell(step.line)
+            if isinstance(step, MakePipeline):
+                self._make_pipeline(step.spec, present.entities[step.spec.entity])
+            elif isinstance(step, ChangePipeline):
+                self._change_pipeline(step)
+            elif isinstance(step, ShapeStages):
+                self._shape(step.spec, present.entities[step.spec.entity])
+            elif isinstance(step, MakeField):
+                self._make_field(step.spec, present.entities[step.spec.entity])
+            elif isinstance(step, AddValues):
+                self._add_values(step, present.entities[step.spec.entity])
+            elif isinstance(step, ChangeField):
+                self._change_field(step, present.entities[step.spec.entity])
+        refused = self._delete_all(plan.deletes, tell) if destroy else []
+        self._settle_changes()
+        return refused
 
-    def _own_pipelines(self) -> set[str]:
-        prefix = "pipeline:"
-        return {
-            write.key.removeprefix(prefix)
-            for write in self._ledger.in_state(DONE)
-            if write.key.startswith(prefix) and write.message is None
-        }
+    def _present(self, made: Made) -> Present:
+        names = list(dict.fromkeys([*self._blueprint.entities, *sorted(made.entities)]))
+        types = bool(self._blueprint.types) or bool(made.ids.get(TYPE))
+        return read_present(self._client, names, types=types)
 
-    def _pipeline(self, pipeline: PipelineSpec) -> None:
-        pipeline_id = self._ensurer.ensure(
-            f"pipeline:{pipeline.name}",
-            lambda: find_pipeline(self._client, pipeline.name),
-            lambda sending: add_pipeline(self._client, pipeline.name, 500, sending),
-        )
-        if not pipeline.stages:
+    def _settle_open(self, present: Present) -> None:
+        """Writes whose answer was lost, and which the portal shows to have happened: those things are ours."""
+        self._ledger.bury_dead()
+        found = {write.key: find_made(write.key, write.detail, present) for write in self._ledger.in_state(UNKNOWN)}
+        self._ledger.settle([Settled(key, DONE, portal_id=found_id) for key, found_id in found.items() if found_id])
+
+    def _settle_changes(self) -> None:
+        """Changes and deletions whose answer was lost, now that no difference is left."""
+        open_keys = [write.key for write in self._ledger.in_state(UNKNOWN)]
+        changes = [key for key in open_keys if key.startswith(("set:", "delete:"))]
+        self._ledger.settle([Settled(key, DONE, message="no difference is left") for key in changes])
+
+    def _call(self, method: str, params: dict[str, Any], sending: Sending) -> Any:
+        return self._client.call(method, params, write=True, before_send=sending).result
+
+    # -- smart processes --------------------------------------------------------------------------
+
+    def _type(self, step: MakeType | ChangeType) -> None:
+        if isinstance(step, ChangeType):
+            self._change_type(step)
             return
-        dictionary = stage_dictionary(DEAL, int(pipeline_id))
-        if pipeline.name in self._own_pipelines():
-            self._shape_own(pipeline, dictionary)
-        else:
-            self._complete_foreign(pipeline, dictionary)
+        spec = step.spec
 
-    def _shape_own(self, pipeline: PipelineSpec, dictionary: str) -> None:
-        """A pipeline of ours: its default stages are renamed where they serve, and removed where they do not."""
-        rows = stage_rows(self._client, dictionary)
-        success = next(row for row in rows if row.semantics == "success")
-        wanted_success = next(stage for stage in pipeline.stages if stage.semantics == "success")
-        set_stage(self._client, success.id, name=wanted_success.name, sort=SUCCESS_SORT)
-        by_name = {normal(row.name): row for row in rows}
-        spare = {
-            kind: [
-                row
-                for row in rows
-                if row.semantics == kind and normal(row.name) not in {normal(s.name) for s in pipeline.stages}
-            ]
-            for kind in ("process", "failure")
-        }
-        sorts = {"process": 10, "failure": SUCCESS_SORT + 10}
-        for stage in pipeline.stages:
-            if stage.semantics == "success":
-                continue
-            sort = sorts[stage.semantics]
-            sorts[stage.semantics] += 10
-            row = by_name.get(normal(stage.name))
-            if row is None and spare[stage.semantics] and spare[stage.semantics][0].system:
-                row = spare[stage.semantics].pop(0)
-            if row is not None:
-                set_stage(self._client, row.id, name=stage.name, sort=sort)
-            else:
-                self._add_stage(pipeline, stage, dictionary, sort)
-        for row in [*spare["process"], *spare["failure"]]:
-            if not row.system:
-                delete_stage(self._client, row.id)
-
-    def _complete_foreign(self, pipeline: PipelineSpec, dictionary: str) -> None:
-        """A pipeline that we did not make: only what is missing is added, nothing is renamed or removed."""
-        rows = stage_rows(self._client, dictionary)
-        names = {normal(row.name) for row in rows}
-        for stage in pipeline.stages:
-            if normal(stage.name) in names:
-                continue
-            if stage.semantics == "success":
-                raise ConfigError(
-                    f"Pipeline {pipeline.name!r} was not made by b24sync and has another success stage "
-                    f"than {stage.name!r}: rename it in the portal, or use the portal's name."
-                )
-            self._add_stage(pipeline, stage, dictionary, self._free_sort(rows, stage))
-
-    def _free_sort(self, rows: Sequence[StageRow], stage: StageSpec) -> int:
-        if stage.semantics == "failure":
-            return max(row.sort for row in rows) + 10
-        success = next(row.sort for row in rows if row.semantics == "success")
-        return max([row.sort for row in rows if row.semantics == "process" and row.sort < success] + [0]) + 1
-
-    def _add_stage(self, pipeline: PipelineSpec, stage: StageSpec, dictionary: str, sort: int) -> None:
         def find() -> str | None:
-            rows = stage_rows(self._client, dictionary)
-            return next((str(row.id) for row in rows if normal(row.name) == normal(stage.name)), None)
+            row = find_type(self._client, spec.title, spec.entity_type_id)
+            return str(row.id) if row else None
 
+        def make(sending: Sending) -> str:
+            params = add_params(spec.title, spec.entity_type_id, spec.switches)
+            return str(self._call("crm.type.add", params, sending)["type"]["id"])
+
+        self._ensurer.ensure(f"{TYPE}:{spec.title}", find, make)
+
+    def _change_type(self, step: ChangeType) -> None:
+        fields = {"title": step.spec.title, **switch_fields(step.switches)}
+
+        def find() -> str | None:
+            row = self._type_row(step.row.id)
+            same = row is not None and all(row.switches.get(name, False) == on for name, on in step.switches.items())
+            return str(step.row.id) if row is not None and same and row.title == step.spec.title else None
+
+        def make(sending: Sending) -> str:
+            self._call("crm.type.update", {"id": step.row.id, "fields": fields}, sending)
+            return str(step.row.id)
+
+        self._ensurer.ensure(_change_key(TYPE, step.row.id, fields), find, make)
+
+    def _type_row(self, type_id: int) -> TypeRow | None:
+        present = read_present(self._client, [], types=True)
+        return next((row for row in present.types if row.id == type_id), None)
+
+    # -- pipelines and stages ---------------------------------------------------------------------
+
+    def _make_pipeline(self, spec: PipelineSpec, entity: Entity) -> None:
+        type_id = entity.entity_type_id
+
+        def find() -> str | None:
+            rows = structure.find_pipelines(self._client, type_id)
+            return next((str(row.id) for row in rows if normal(row.name) == normal(spec.name)), None)
+
+        sort = PIPELINE_SORT if spec.sort is None else spec.sort
         self._ensurer.ensure(
-            f"stage:{pipeline.name}/{stage.name}",
+            f"{PIPELINE}:{spec.path}",
             find,
-            lambda sending: add_stage(
-                self._client, dictionary, stage.name, sort=sort, semantics=stage.semantics, sending=sending
-            ),
+            lambda sending: structure.add_pipeline(self._client, type_id, spec.name, sort, sending),
+            {"entity_type_id": type_id, "entity": entity.name},
         )
+        fresh = read_present(self._client, [entity.name], types=False, fields=False)
+        self._shape(spec, fresh.entities[entity.name])
 
-    def _field(self, wanted: FieldSpec) -> None:
+    def _change_pipeline(self, step: ChangePipeline) -> None:
+        type_id, row = step.entity.entity_type_id, step.row
+        sort = row.sort if step.spec.sort is None else step.spec.sort
+
         def find() -> str | None:
-            rows = field_rows(self._client, wanted.entity, wanted.code)
-            return str(rows[0]["ID"]) if rows else None
+            rows = structure.find_pipelines(self._client, type_id)
+            done = any((one.id, one.name, one.sort) == (row.id, step.spec.name, sort) for one in rows)
+            return str(row.id) if done else None
 
-        self._ensurer.ensure(
-            f"field:{wanted.entity}/{wanted.code}",
-            find,
-            lambda sending: add_field(
+        def make(sending: Sending) -> str:
+            name = step.spec.name
+            structure.set_pipeline(self._client, type_id, row.id, name=name, sort=sort, sending=sending)
+            return str(row.id)
+
+        self._ensurer.ensure(_change_key(PIPELINE, f"{type_id}/{row.id}", [step.spec.name, sort]), find, make)
+
+    def _shape(self, spec: PipelineSpec, entity: Entity) -> None:
+        """Bring the stages of a pipeline that stands into line with its blueprint."""
+        made = self.made()
+        pipeline = pipeline_of(spec, entity, made)
+        assert pipeline is not None  # it stands, or has just been made
+        ours = (entity.entity_type_id, pipeline.row.id) in made.pipelines
+        changes = stage_changes(spec, structure.stage_rows(self._client, pipeline.dictionary), made, ours=ours)
+        if changes.conflicts:
+            raise ConfigError("The portal has other stages under these names:", changes.conflicts)
+        for item in changes.set:
+            self._set_stage(spec, pipeline.dictionary, item)
+        for missing in changes.add:
+            self._add_stage(spec, pipeline.dictionary, missing)
+        for row in changes.drop:
+            self._delete_stage(pipeline.dictionary, row)
+        if ours and spec.stages and not made.is_shaped(spec.path):
+            self._ledger.adopt({f"{SHAPE}:{spec.path}": str(pipeline.row.id)}, None, message=None)
+
+    def _set_stage(self, spec: PipelineSpec, dictionary: str, item: SetStage) -> None:
+        stage, row = item.stage, item.row
+        wanted = (row.id, stage.name, item.sort, (stage.color or row.color).upper())
+
+        def find() -> str | None:
+            rows = structure.stage_rows(self._client, dictionary)
+            done = any((one.id, one.name, one.sort, one.color.upper()) == wanted for one in rows)
+            return str(row.id) if done else None
+
+        def make(sending: Sending) -> str:
+            color = stage.color or ""
+            structure.set_stage(self._client, row.id, name=stage.name, sort=item.sort, color=color, sending=sending)
+            return str(row.id)
+
+        path = f"{STAGE}:{spec.path}/{stage.name}"
+        key = path if item.takes_over else _change_key(STAGE, row.id, wanted[1:])
+        self._ensurer.ensure(key, find, make)
+
+    def _add_stage(self, spec: PipelineSpec, dictionary: str, item: AddStage) -> None:
+        stage = item.stage
+        rows = structure.stage_rows(self._client, dictionary)
+
+        def find() -> str | None:
+            present = structure.stage_rows(self._client, dictionary)
+            return next((str(row.id) for row in present if normal(row.name) == normal(stage.name)), None)
+
+        def make(sending: Sending) -> str:
+            return structure.add_stage(
                 self._client,
-                wanted.entity,
-                code=wanted.code,
-                type_id=wanted.type,
-                label=wanted.label,
-                values=wanted.values,
-                multiple=wanted.multiple,
-                mandatory=wanted.mandatory,
+                dictionary,
+                stage.name,
+                code=structure.stage_code(stage.name, {row.code for row in rows}),
+                sort=item.sort,
+                semantics=stage.semantics,
+                color=stage.color or "",
                 sending=sending,
-            ),
-        )
+            )
 
-    def _values(self, wanted: FieldSpec, values: Sequence[str]) -> None:
+        self._ensurer.ensure(f"{STAGE}:{spec.path}/{stage.name}", find, make)
+
+    def _delete_stage(self, dictionary: str, row: structure.StageRow) -> None:
+        def find() -> str | None:
+            gone = all(one.id != row.id for one in structure.stage_rows(self._client, dictionary))
+            return str(row.id) if gone else None
+
+        self._remove(STAGE, row.id, find, lambda sending: structure.delete_stage(self._client, row.id, sending))
+
+    # -- fields -----------------------------------------------------------------------------------
+
+    def _make_field(self, spec: FieldSpec, entity: Entity) -> None:
+        def find() -> str | None:
+            row = self._field_row(entity, entity.home.portal_code(spec.code))
+            return str(row.id) if row else None
+
+        def make(sending: Sending) -> str:
+            command = entity.home.add_command(spec.code, spec.type, _all_params(spec))
+            return _new_id(self._call(command.method, dict(command.params), sending))
+
+        values = [value.value for value in spec.values]
+        self._ensurer.ensure(f"{FIELD}:{spec.path}", find, make, {"values": values} if values else None)
+
+    def _field_row(self, entity: Entity, code: str) -> UserFieldRow | None:
+        """The field as it is now. Cost: one request."""
+        return read_present(self._client, [entity.name], types=False).entities[entity.name].fields.get(code)
+
+    def _add_values(self, step: AddValues, entity: Entity) -> None:
         """Add enumeration values that are still missing: a repeat of the call would add them twice."""
+        spec = {value.value: value for value in step.spec.values}
 
-        def state() -> tuple[int, list[str], int]:
-            row = field_rows(self._client, wanted.entity, wanted.code)[0]
-            listed = row.get("LIST") or []
-            known = {normal(str(item["VALUE"])) for item in listed}
-            top = max([int(item.get("SORT") or 0) for item in listed] + [0])
-            return int(row["ID"]), [value for value in values if normal(value) not in known], top
+        def missing() -> tuple[UserFieldRow | None, list[str]]:
+            row = self._field_row(entity, step.row.code)
+            known = {normal(value.value) for value in row.values} if row else set()
+            return row, [text for text in step.values if normal(text) not in known]
 
         def find() -> str | None:
-            field_id, missing, _ = state()
-            return None if missing else str(field_id)
+            row, left = missing()
+            return str(row.id) if row is not None and not left else None
 
-        def make(sending: Callable[[], None]) -> str:
-            field_id, missing, top = state()
-            return add_field_values(self._client, wanted.entity, field_id, missing, top + 10, sending)
+        def make(sending: Sending) -> str:
+            row, left = missing()
+            top = max([value.sort for value in row.values] + [0]) if row else 0
+            rows = [
+                _value_row(spec[text].value, top + 10 * number, spec[text].default, spec[text].xml_id)
+                for number, text in enumerate(left, start=1)
+            ]
+            self._update_field(entity, step.row, {"LIST": rows}, sending)
+            return str(step.row.id)
 
-        self._ensurer.ensure(f"values:{wanted.entity}/{wanted.code}/{'|'.join(values)}", find, make)
+        key = f"{VALUES}:{step.spec.path}/{'|'.join(step.values)}"
+        self._ensurer.ensure(key, find, make, {"field": step.spec.path, "values": list(step.values)})
+
+    def _change_field(self, step: ChangeField, entity: Entity) -> None:
+        def find() -> str | None:
+            # The plan itself says whether anything of this field still differs.
+            left = [one for one in self.plan().steps if isinstance(one, ChangeField) and one.spec == step.spec]
+            return None if left else str(step.row.id)
+
+        def make(sending: Sending) -> str:
+            self._update_field(entity, step.row, dict(step.params), sending)
+            return str(step.row.id)
+
+        self._ensurer.ensure(_change_key(FIELD, step.row.id, step.params), find, make)
+
+    def _update_field(self, entity: Entity, row: UserFieldRow, params: dict[str, Any], sending: Sending) -> None:
+        command = entity.home.update_command(row.id, row.type, params)
+        self._call(command.method, dict(command.params), sending)
+
+    # -- deleting ---------------------------------------------------------------------------------
+
+    def _delete_all(self, deletes: list[Delete], tell: Tell) -> list[str]:
+        refused = []
+        for step in deletes:
+            tell(step.line)
+            try:
+                self._delete(step)
+            except PortalRefused as error:
+                refused.append(f"{step.line}: {error}")
+        return refused
+
+    def _delete(self, step: Delete) -> None:
+        if isinstance(step, DeleteStage):
+            self._delete_stage(step.pipeline.dictionary, step.row)
+        elif isinstance(step, DeleteField):
+            entity, row = step.entity, step.row
+            command = entity.home.delete_command(row.id)
+            self._remove(FIELD, row.id, lambda: self._gone_field(entity, row), self._sender(command))
+        elif isinstance(step, DeleteValues):
+            self._delete_values(step.entity, step.row, step.values)
+        elif isinstance(step, DeletePipeline):
+            type_id, pipeline_id = step.entity.entity_type_id, step.row.id
+
+            def find() -> str | None:
+                rows = structure.find_pipelines(self._client, type_id)
+                return None if any(row.id == pipeline_id for row in rows) else str(pipeline_id)
+
+            self._remove(
+                PIPELINE,
+                pipeline_id,
+                find,
+                lambda sending: structure.delete_pipeline(self._client, type_id, pipeline_id, sending),
+            )
+        else:
+            type_row_id = step.row.id
+            self._remove(
+                TYPE,
+                type_row_id,
+                lambda: None if self._type_row(type_row_id) else str(type_row_id),
+                self._sender(Command("crm.type.delete", {"id": type_row_id})),
+            )
+
+    def _gone_field(self, entity: Entity, row: UserFieldRow) -> str | None:
+        return None if self._field_row(entity, row.code) else str(row.id)
+
+    def _delete_values(self, entity: Entity, row: UserFieldRow, values: tuple[ValueRow, ...]) -> None:
+        ids = {value.id for value in values}
+
+        def find() -> str | None:
+            now = self._field_row(entity, row.code)
+            return None if now and ids & {value.id for value in now.values} else str(row.id)
+
+        def make(sending: Sending) -> str:
+            self._update_field(entity, row, {"LIST": [{"ID": value_id, "DEL": "Y"} for value_id in ids]}, sending)
+            return str(row.id)
+
+        self._ensurer.ensure(_change_key(VALUES, row.id, sorted(ids)), find, make)
+
+    def _sender(self, command: Command) -> Callable[[Sending], None]:
+        def send(sending: Sending) -> None:
+            self._call(command.method, dict(command.params), sending)
+
+        return send
+
+    def _remove(
+        self, kind: str, portal_id: int, find: Callable[[], str | None], send: Callable[[Sending], None]
+    ) -> None:
+        """Delete one thing, and forget that it is ours."""
+
+        def make(sending: Sending) -> str:
+            send(sending)
+            return str(portal_id)
+
+        self._ensurer.ensure(f"delete:{kind}/{portal_id}", find, make)
+        for path, made_id in self.made().ids.get(kind, {}).items():
+            if made_id == portal_id:
+                self._ledger.gone(f"{kind}:{path}")
+                if kind == PIPELINE:
+                    self._ledger.gone(f"{SHAPE}:{path}")
+
+
+def _change_key(kind: str, portal_id: object, target: object) -> str:
+    text = json.dumps(target, sort_keys=True, ensure_ascii=False, default=str)
+    return f"set:{kind}/{portal_id}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _all_params(spec: FieldSpec) -> dict[str, Any]:
+    values = [
+        _value_row(value.value, 10 * number, value.default, value.xml_id)
+        for number, value in enumerate(spec.values, start=1)
+    ]
+    return field_params(
+        label=spec.label,
+        multiple=spec.multiple,
+        mandatory=spec.mandatory,
+        in_filter=spec.in_filter,
+        sort=spec.sort,
+        settings=spec.settings,
+        values=values,
+    )
+
+
+def _value_row(text: str, sort: int, default: bool, xml_id: str | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"VALUE": text, "SORT": sort}
+    if default:
+        row["DEF"] = "Y"
+    return row | ({"XML_ID": xml_id} if xml_id else {})
+
+
+def _new_id(result: Any) -> str:
+    """crm.*.userfield.add answers the id, userfieldconfig.add the whole field."""
+    return str(result["field"]["id"]) if isinstance(result, dict) else str(result)

@@ -1,94 +1,216 @@
-"""The blueprint: pipelines, stages and user fields that a portal should have, as TOML."""
+"""The blueprint: smart processes, pipelines, stages and user fields that a portal should have, as TOML."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from b24sync.errors import ConfigError
 
 Semantics = Literal["process", "success", "failure"]
-EntityName = Literal["deal", "lead", "contact", "company"]
+SEMANTICS: tuple[Semantics, ...] = ("process", "success", "failure")
 FieldType = Literal[
-    "string", "integer", "double", "boolean", "date", "datetime", "money", "enumeration", "url", "address", "employee"
+    "string",
+    "integer",
+    "double",
+    "boolean",
+    "date",
+    "datetime",
+    "money",
+    "enumeration",
+    "url",
+    "address",
+    "employee",
+    "file",
+    "crm",
+    "crm_status",
+    "iblock_section",
+    "iblock_element",
 ]
+"""Every type that crm/universal/user-defined-fields/crm-userfield-types.md lists; applications' own are not made."""
+
+EntityName = Annotated[str, Field(pattern=r"^(deal|lead|contact|company|item:.+)$")]
+"""`item:` names a smart process by its title or its entityTypeId."""
 
 
 class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TypeSpec(Closed):
+    """A smart process. `switches`: categories, stages, client, ... = what crm.type.add calls isCategoriesEnabled."""
+
+    title: str = Field(min_length=1)
+    entity_type_id: int | None = Field(None, ge=128)
+    switches: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], bool] = {}
+
+    @field_validator("entity_type_id")
+    @classmethod
+    def _is_free_range(cls, value: int | None) -> int | None:
+        if value is not None and value > 192 and (value < 1030 or value % 2):
+            raise ValueError("is 128 to 192, or an even number from 1030 (crm-type-add.md)")
+        return value
+
+
 class StageSpec(Closed):
     name: str = Field(min_length=1)
     semantics: Semantics = "process"
+    color: str | None = Field(None, pattern=r"^#[0-9A-Fa-f]{6}$")
 
 
 class PipelineSpec(Closed):
-    """A deal pipeline. Its stages stand in the order wanted: process, then one success, then failures."""
+    """A pipeline. Its stages stand in the order wanted: process, then one success, then failures.
+
+    Leads have one pipeline without a name of its own: what stands here as `name` is not compared.
+    """
 
     name: str = Field(min_length=1, max_length=255)
+    entity: EntityName = "deal"
+    sort: int | None = Field(None, ge=0)
     stages: tuple[StageSpec, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The pipeline in messages."""
+        return self.name if self.entity == "deal" else f"{self.name} of {self.entity}"
+
+    @property
+    def path(self) -> str:
+        """The pipeline in the ledger's keys."""
+        return self.name if self.entity == "deal" else f"{self.entity}/{self.name}"
+
+
+class ValueSpec(Closed):
+    """A value of an enumeration; in a blueprint also just its text."""
+
+    value: str = Field(min_length=1)
+    xml_id: str | None = None
+    default: bool = False
 
 
 class FieldSpec(Closed):
-    """A user field. `code` at most 50 characters with its UF_CRM_ (crm-deal-userfield-add.md)."""
+    """A user field. `code` at most 50 characters with its UF_CRM_ (crm-deal-userfield-add.md).
+
+    A smart process's field is written without the number of its type: UF_CRM_STATE becomes UF_CRM_7_STATE.
+    """
 
     entity: EntityName
     code: Annotated[str, Field(pattern=r"^UF_CRM_[A-Z0-9_]{1,43}$")]
     type: FieldType
     label: str = Field(min_length=1)
-    values: tuple[str, ...] = ()
+    values: tuple[ValueSpec, ...] = ()
     multiple: bool = False
     mandatory: bool = False
+    in_filter: bool = True
+    sort: int | None = Field(None, gt=0)
+    settings: dict[str, Any] = {}
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _texts_are_values(cls, given: Any) -> Any:
+        if isinstance(given, list | tuple):
+            return tuple({"value": item} if isinstance(item, str) else item for item in given)
+        return given
+
+    @property
+    def path(self) -> str:
+        """The field in the ledger's keys."""
+        return f"{self.entity}/{self.code}"
 
 
 class Blueprint(Closed):
+    types: tuple[TypeSpec, ...] = ()
     pipelines: tuple[PipelineSpec, ...] = ()
     fields: tuple[FieldSpec, ...] = ()
+
+    @property
+    def entities(self) -> list[str]:
+        """What it speaks about, each once."""
+        named = [*(item.entity for item in self.pipelines), *(item.entity for item in self.fields)]
+        return list(dict.fromkeys([*named, *(f"item:{item.title}" for item in self.types)]))
+
+    def with_fields(self, more: Iterable[FieldSpec]) -> Blueprint:
+        """Also these fields; one that the blueprint itself describes stays as it does."""
+        own = {field.path for field in self.fields}
+        extra = {field.path: field for field in more if field.path not in own}
+        return self.model_copy(update={"fields": (*self.fields, *extra.values())})
 
 
 def load_blueprint(path: Path) -> Blueprint:
     """Read and check `path`. Raises ConfigError listing every mistake."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"The blueprint {path} cannot be read: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"The blueprint {path} is not valid TOML: {error}") from None
+    return read_blueprint(text, str(path))
+
+
+def read_blueprint(text: str, where: str) -> Blueprint:
+    """Check the text of a blueprint. Raises ConfigError listing every mistake."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The blueprint {where} is not valid TOML: {error}") from None
     try:
         blueprint = Blueprint.model_validate(raw)
     except ValidationError as error:
         said = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise ConfigError(f"The blueprint {path} has mistakes:", said) from None
-    problems = _problems(blueprint)
-    if problems:
-        raise ConfigError(f"The blueprint {path} has mistakes:", problems)
+        raise ConfigError(f"The blueprint {where} has mistakes:", said) from None
+    found = _problems(blueprint)
+    if found:
+        raise ConfigError(f"The blueprint {where} has mistakes:", found)
     return blueprint
 
 
 def _problems(blueprint: Blueprint) -> list[str]:
-    """What the shape alone cannot say; the order of semantics is the portal's rule (crm-status-add.md)."""
     found = []
-    order = {"process": 0, "success": 1, "failure": 2}
     for pipeline in blueprint.pipelines:
-        kinds = [stage.semantics for stage in pipeline.stages]
-        names = [stage.name.casefold() for stage in pipeline.stages]
-        if pipeline.stages and kinds.count("success") != 1:
-            found.append(f"pipeline {pipeline.name!r}: exactly one stage is a success, not {kinds.count('success')}")
-        if pipeline.stages and ("process" not in kinds or "failure" not in kinds):
-            found.append(f"pipeline {pipeline.name!r}: at least one process and one failure stage are needed")
-        if kinds != sorted(kinds, key=order.__getitem__):
-            found.append(f"pipeline {pipeline.name!r}: stages stand in the order process, success, failure")
-        if len(set(names)) != len(names):
-            found.append(f"pipeline {pipeline.name!r}: two stages have the same name")
+        found += [f"pipeline {pipeline.name!r}: {said}" for said in stage_problems(pipeline.stages)]
     for field in blueprint.fields:
-        if field.type == "enumeration" and not field.values:
-            found.append(f"field {field.code}: an enumeration needs values")
-        if field.type != "enumeration" and field.values:
-            found.append(f"field {field.code}: only an enumeration has values")
-        if field.type == "boolean" and field.multiple:
-            found.append(f"field {field.code}: a boolean cannot be multiple")
+        found += [f"field {field.code}: {said}" for said in _field_problems(field)]
+    found += _twice("pipeline", [pipeline.path for pipeline in blueprint.pipelines])
+    found += _twice("field", [field.path for field in blueprint.fields])
+    found += _twice("type", [item.title for item in blueprint.types])
     return found
+
+
+def stage_problems(stages: Sequence[StageSpec]) -> list[str]:
+    """What the shape alone cannot say; the order of semantics is the portal's rule (crm-status-add.md)."""
+    if not stages:
+        return []
+    found = []
+    kinds = [stage.semantics for stage in stages]
+    names = [stage.name.casefold() for stage in stages]
+    if kinds.count("success") != 1:
+        found.append(f"exactly one stage is a success, not {kinds.count('success')}")
+    if "process" not in kinds or "failure" not in kinds:
+        found.append("at least one process and one failure stage are needed")
+    if kinds != sorted(kinds, key=SEMANTICS.index):
+        found.append("stages stand in the order process, success, failure")
+    if len(set(names)) != len(names):
+        found.append("two stages have the same name")
+    return found
+
+
+def _field_problems(field: FieldSpec) -> list[str]:
+    found = []
+    if field.type == "enumeration" and not field.values:
+        found.append("an enumeration needs values")
+    if field.type != "enumeration" and field.values:
+        found.append("only an enumeration has values")
+    if field.type == "boolean" and field.multiple:
+        found.append("a boolean cannot be multiple")
+    if len({value.value.casefold() for value in field.values}) != len(field.values):
+        found.append("two values have the same text")
+    return found
+
+
+def _twice(kind: str, names: Sequence[str]) -> list[str]:
+    folded = [name.casefold() for name in names]
+    return [f"{kind} {name!r} stands twice" for name in dict.fromkeys(names) if folded.count(name.casefold()) > 1]

@@ -205,7 +205,9 @@ class Ledger:
         with self._store.write() as connection:
             self._store.many(connection, statement, rows)
 
-    def adopt(self, found: Mapping[str, str], run_id: int | None) -> None:
+    def adopt(
+        self, found: Mapping[str, str], run_id: int | None, *, message: str | None = "found in the portal"
+    ) -> None:
         """Record as done what a look-up found in the portal: key -> portal id. Also for keys never planned."""
         if not found:
             return
@@ -217,7 +219,7 @@ class Ledger:
                 "run_id": run_id,
                 "state": DONE,
                 "portal_id": portal_id,
-                "message": "found in the portal",
+                "message": message,
             }
             for key, portal_id in found.items()
         ]

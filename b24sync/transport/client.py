@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +85,7 @@ class PortalClient:
     def call(
         self,
         method: str,
-        params: Mapping[str, Any] | list[Any],
+        params: Mapping[str, Any] | Sequence[Any],
         *,
         write: bool = False,
         priority: Priority = "interactive",

@@ -24,6 +24,15 @@ SEED: dict[str, Any] = {
     "userfields": [{"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "TAKEN", "USER_TYPE_ID": "string"}],
 }
 
+NOTHING: dict[str, list[str]] = {
+    "to_make": [],
+    "to_change": [],
+    "to_delete": [],
+    "left_alone": [],
+    "conflicts": [],
+}
+"""What `portal plan --json` prints where the portal is as its blueprint says."""
+
 BLUEPRINT = """
 [[pipelines]]
 name = "Школа"
@@ -115,7 +124,7 @@ def test_enumeration_values_that_are_new_in_the_blueprint_are_added_to_the_field
     assert desk.run("portal", "apply", "--yes").code == 0
     desk.file("blueprint.toml", BLUEPRINT.replace('"B1"]', '"B1", "C2"]'))
     assert desk.run("portal", "apply", "--yes").code == 0
-    assert desk.run("portal", "plan", "--json").result == {"to_make": [], "conflicts": []}
+    assert desk.run("portal", "plan", "--json").result == NOTHING
     answer = desk.sandbox.rest("crm.deal.userfield.list", {"filter": {"FIELD_NAME": "UF_CRM_LEVEL"}})
     assert [item["VALUE"] for item in answer["result"][0]["LIST"]] == ["A1", "B1", "C2"]
 
