@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,19 +145,39 @@ def test_every_mistake_of_a_blueprint_is_told_at_once(desk: Desk) -> None:
     assert "exactly one stage is a success" in ended.stderr and "an enumeration needs values" in ended.stderr
 
 
-@pytest.mark.parametrize("method", ["crm.category.add", "crm.status.add", "crm.deal.userfield.add"])
-@pytest.mark.parametrize("kind", ["cut_after", "cut_before"])
-def test_an_unanswered_write_is_looked_for_before_it_is_repeated(tmp_path: Path, method: str, kind: str) -> None:
+METHODS = ("crm.category.add", "crm.status.update", "crm.status.add", "crm.deal.userfield.add")
+MANY_STAGES = BLUEPRINT.replace(
+    'name = "Недозвон"', 'name = "Недозвон"\nsemantics = "failure"\n[[pipelines.stages]]\nname = "Дубль"'
+)
+
+
+def apply_despite(tmp_path: Path, kind: str, methods: Sequence[str]) -> None:
+    """Break the first call of each method; everything stands once all the same."""
     with running_sandbox(seed=SEED, plan="custom", rate_per_s=100, request_cap_s=1) as sandbox:
         desk = Desk(tmp_path, sandbox, '[paths]\nblueprint = "blueprint.toml"')
-        desk.file("blueprint.toml", BLUEPRINT)
-        sandbox.fault(kind, method, nth=1)
+        desk.file("blueprint.toml", MANY_STAGES)
+        for method in methods:
+            sandbox.fault(kind, method, nth=1)
         ended = desk.run("portal", "apply", "--yes")
-        assert [fault["fired"] for fault in sandbox.faults()] == [1], "the fault did not bite"
+        assert [fault["fired"] for fault in sandbox.faults()] == [1] * len(methods), "a fault did not bite"
         assert ended.code == 0, ended
         assert [row["name"] for row in sandbox.state("categories")] == ["Общая", "Чужая", "Школа"]
         names = [name for name, _ in stages(desk, "Школа")]
-        assert names == ["Лид", "Созвон", "Оплата", "Учится", "Отказ", "Недозвон"]
+        assert names == ["Лид", "Созвон", "Оплата", "Учится", "Отказ", "Недозвон", "Дубль"]
+
+
+def test_writes_whose_answer_was_lost_are_looked_for_and_not_repeated(tmp_path: Path) -> None:
+    apply_despite(tmp_path, "cut_after", METHODS)
+
+
+def test_a_write_that_never_arrived_is_sent_again_once_that_is_certain(tmp_path: Path) -> None:
+    apply_despite(tmp_path, "cut_before", ["crm.category.add"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["cut_before", "hang_after"])
+def test_every_kind_of_lost_answer_at_every_method(tmp_path: Path, kind: str) -> None:
+    apply_despite(tmp_path, kind, METHODS)
 
 
 def test_values_whose_answer_was_lost_are_not_added_twice(tmp_path: Path) -> None:
