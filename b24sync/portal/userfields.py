@@ -182,7 +182,7 @@ def _row(row: Mapping[str, Any], described: Mapping[str, Mapping[str, Any]]) -> 
         # Written Y or N, read N, I, E or S (crm-deal-userfield-list.md).
         str(of("SHOW_FILTER", "showFilter") or "N").upper() not in ("N", "FALSE", "0"),
         int(of("SORT", "sort") or 0),
-        settings if isinstance(settings, Mapping) else {},
+        _settings(settings),
         tuple(_values(of("LIST", "enum") or known.get("items") or [])),
     )
 
@@ -195,6 +195,16 @@ def _label(given: Any, known: Mapping[str, Any]) -> str:
     if isinstance(given, Mapping):
         return str(given.get(LANGUAGE) or next((text for text in given.values() if text), ""))
     return str(given or "")
+
+
+def _settings(given: Any) -> dict[str, Any]:
+    """As they are written: a file's EXTENSIONS are a list, read back as {"pdf": true}."""
+    found = dict(given) if isinstance(given, Mapping) else {}
+    extensions = found.get("EXTENSIONS")
+    if isinstance(extensions, Mapping):
+        listed = list(extensions.values())
+        found["EXTENSIONS"] = listed if all(isinstance(one, str) and one != "Y" for one in listed) else [*extensions]
+    return found
 
 
 def _values(rows: Any) -> list[ValueRow]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
-PAGES = ("README.md", "README.ru.md", "docs/commands.md")
+PAGES = ("README.md", "README.ru.md", "docs/commands.md", "docs/provisioning.md")
 
 START = """
 [[workflows.start]]
