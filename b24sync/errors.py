@@ -4,7 +4,8 @@
     |- ConfigError          a person edits a file                              exit 78
     |- StoreError           the store cannot be used: path, rights, disk       exit 78
     |- RetryLater           the same command may work later (.retry_after_s)   exit 75
-    |  `- PortalUnreachable   no connection, or the answer never came
+    |  |- PortalUnreachable   no connection, or the answer never came
+    |  `- WindowOver          the time given to a job is over, the job has more to do
     |- OutcomeUnknown       a write was sent and not answered: look before repeating   exit 75
     |- PortalRefused        the answer is no and stays no (.code, .method)     exit 1
     |- GiveUp               a rule cannot go on and a person must look: dead letter   exit 1
@@ -57,6 +58,10 @@ class RetryLater(B24SyncError):
 
 class PortalUnreachable(RetryLater):
     """Not connected, or a read timed out or got a 5xx without a code, after all tries."""
+
+
+class WindowOver(RetryLater):
+    """The time that a job was given is over; it stops here and goes on next time."""
 
 
 class OutcomeUnknown(B24SyncError):

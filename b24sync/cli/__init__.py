@@ -16,6 +16,7 @@ COMMANDS = {
     "gate": ("b24sync.cli.gate", "The portal's budget: bucket, method budgets, blocks, who waits."),
     "import": ("b24sync.cli.imports", "Deals, companies and contacts from a spreadsheet into the portal."),
     "portal": ("b24sync.cli.portal", "Fields, pipelines and stages as code."),
+    "recount": ("b24sync.cli.recount", "Days left and overdue of every deal, written where they changed."),
     "sandbox": ("b24sync.cli.sandbox", "A local portal to rehearse on."),
     "workflows": ("b24sync.cli.workflows", "Start the right business process for each deal by its stage."),
 }

@@ -37,8 +37,11 @@ class App:
 
 
 @contextmanager
-def opened(options: Mapping[str, Any]) -> Iterator[App]:
-    """Read the configuration, open the store, build the client. Raises ConfigError, StoreError."""
+def opened(options: Mapping[str, Any], clock: Clock | None = None) -> Iterator[App]:
+    """Read the configuration, open the store, build the client. Raises ConfigError, StoreError.
+
+    `clock`: what everything waits on, the machine's where absent.
+    """
     config = load_config(Path(options["config"]))
     portal, portal_config = config.portal_named(options["portal"])
     webhook = config.webhook_of(options["portal"])
@@ -46,7 +49,7 @@ def opened(options: Mapping[str, Any]) -> Iterator[App]:
     for token in portal_config.application_tokens:
         MASK.add(token.get_secret_value())
     _log(verbose=bool(options["verbose"]))
-    clock = SystemClock()
+    clock = clock or SystemClock()
     store = open_store(config.store_url())
     try:
         gate = Gate(store, portal, credential_of(webhook), Limits.of(config.limits), clock)

@@ -252,8 +252,9 @@ def walk(
     select: Sequence[str],
     *,
     priority: Priority = "bulk",
+    after: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Every item that matches, by id ascending, each once. Cost: one request per 2,500 items.
+    """Every item that matches, above the id `after`, by id ascending, each once. Cost: one request per 2,500 items.
 
     Raises PortalRefused, and PortalUnreachable when the portal ignores the cursor.
     """
@@ -262,4 +263,4 @@ def walk(
     def page_after(cursor: int | str) -> Command:
         return list_command(entity_type_id, {**filters, ">id": cursor}, columns)
 
-    yield from walk_by_id(client, page_after, id_key="id", after=0, priority=priority)
+    yield from walk_by_id(client, page_after, id_key="id", after=after, priority=priority)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from b24sync.portal.items import DEAL
@@ -12,6 +13,20 @@ from b24sync.transport.protocol import Command
 
 METHOD = "crm.stagehistory.list"
 SELECT = ["ID", "OWNER_ID", "STAGE_ID"]
+WHOLE = ["ID", "TYPE_ID", "OWNER_ID", "CREATED_TIME", "CATEGORY_ID", "STAGE_SEMANTIC_ID", "STAGE_ID"]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One change of stage. `kind`: 1 made, 2 moved, 3 to a final stage, 5 to another pipeline; 0 where not said."""
+
+    id: int
+    kind: int
+    deal_id: int
+    created_time: str
+    pipeline_id: int
+    stage_id: str
+    semantics: str
 
 
 def newest_id(client: PortalClient) -> int:
@@ -26,16 +41,40 @@ def rows_after(client: PortalClient, after: int) -> Iterator[tuple[int, int, str
 
     Ids arrive as numbers or as text (recorded answers and the documentation differ).
     """
+    for row in _walk(client, after, SELECT):
+        yield int(row["ID"]), int(row["OWNER_ID"]), str(row["STAGE_ID"])
 
+
+def history_after(client: PortalClient, after: int) -> Iterator[HistoryRow]:
+    """Every row above `after` whole, oldest first, of all kinds. Cost: one request per 2,500 rows."""
+    for row in _walk(client, after, WHOLE):
+        yield read_row(row)
+
+
+def read_row(row: Mapping[str, Any]) -> HistoryRow:
+    """A row as the portal sends it: numbers or texts, and leads with STATUS_ instead of STAGE_."""
+    stage_id = row.get("STAGE_ID", row.get("STATUS_ID"))
+    semantics = row.get("STAGE_SEMANTIC_ID", row.get("STATUS_SEMANTIC_ID"))
+    return HistoryRow(
+        int(row["ID"]),
+        int(row.get("TYPE_ID") or 0),
+        int(row["OWNER_ID"]),
+        str(row["CREATED_TIME"]),
+        int(row.get("CATEGORY_ID") or 0),
+        str(stage_id or ""),
+        str(semantics or ""),
+    )
+
+
+def _walk(client: PortalClient, after: int, select: Sequence[str]) -> Iterator[dict[str, Any]]:
     def page_after(cursor: int | str) -> Command:
         params: dict[str, Any] = {
             "entityTypeId": DEAL,
             "filter": {">ID": cursor},
             "order": {"ID": "ASC"},
-            "select": SELECT,
+            "select": list(select),
             "start": -1,
         }
         return Command(METHOD, params)
 
-    for row in walk_by_id(client, page_after, id_key="ID", after=after):
-        yield int(row["ID"]), int(row["OWNER_ID"]), str(row["STAGE_ID"])
+    return walk_by_id(client, page_after, id_key="ID", after=after)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Text, and_, bindparam, func, literal, literal_column, or_, select, update
+from sqlalchemy import Text, and_, bindparam, delete, func, literal, literal_column, or_, select, update
 
 from b24sync.clock import Clock
 from b24sync.store.engine import Store
@@ -284,6 +284,12 @@ class Ledger:
         left_s = max(open_since, default=0.0) + seconds - self._clock.wall_s()
         if left_s > 0:
             self._clock.sleep(left_s)
+
+    def prune(self, run_id: int) -> None:
+        """Forget what other runs than `run_id` settled or never sent; what was sent and not answered stays."""
+        over = writes.c.state.in_([PLANNED, DONE, REFUSED])
+        with self._store.write() as connection:
+            connection.execute(delete(writes).where(self._mine, over, writes.c.run_id != run_id))
 
     def in_state(self, *states: str, run_id: int | None = None) -> Iterator[Write]:
         """Rows in one of `states`, oldest first; of one run where given."""

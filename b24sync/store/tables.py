@@ -315,3 +315,115 @@ acts = Table(
 )
 """What rules wrote into the portal and why; the loop breaker counts these."""
 Index("acts_by_item", acts.c.portal, acts.c.entity, acts.c.entity_id, acts.c.process, acts.c.at)
+deal_cards = Table(
+    "deal_cards",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("id", RowId, primary_key=True, autoincrement=False),
+    Column("title", Text, nullable=False),
+    Column("pipeline_id", Integer, nullable=False),
+    Column("stage_id", String(64), nullable=False),
+    Column("stage_group", String(1), nullable=False),
+    Column("previous_stage_id", String(64), nullable=False),
+    Column("responsible_id", RowId, nullable=False),
+    Column("company_id", RowId, nullable=False),
+    Column("opportunity_cents", BigInteger, nullable=False),
+    Column("currency", String(8), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("moved_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("own", Text),
+    Column("read_at", Float, nullable=False),
+    Column("recounted_as_of", Float),
+    Column("deleted", Boolean, nullable=False),
+    Column("dirty", Boolean, nullable=False),
+)
+"""What reports need of a deal. `own`: planned-days and recounted fields, JSON; dirty: its stays must be built anew."""
+Index("deal_cards_dirty", deal_cards.c.portal, deal_cards.c.dirty)
+
+stage_moves = Table(
+    "stage_moves",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("id", RowId, primary_key=True, autoincrement=False),
+    Column("deal_id", RowId, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("pipeline_id", Integer, nullable=False),
+    Column("stage_id", String(64), nullable=False),
+    Column("stage_group", String(1), nullable=False),
+)
+"""Our copy of the portal's stage history: append-only there, and gone there with a deleted deal."""
+Index("stage_moves_of_deal", stage_moves.c.portal, stage_moves.c.deal_id)
+
+stage_sightings = Table(
+    "stage_sightings",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("deal_id", RowId, primary_key=True, autoincrement=False),
+    Column("at", Float, primary_key=True),
+    Column("pipeline_id", Integer, nullable=False),
+    Column("stage_id", String(64), nullable=False),
+    Column("stage_group", String(1), nullable=False),
+)
+"""Stage entries that only a deal's card told of (`movedTime`): the next move overwrites them there."""
+
+stage_stays = Table(
+    "stage_stays",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("deal_id", RowId, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("pipeline_id", Integer, nullable=False),
+    Column("stage_id", String(64), nullable=False),
+    Column("stage_group", String(1), nullable=False),
+    Column("entered_at", Float, nullable=False),
+    Column("left_at", Float),
+    Column("estimated", Boolean, nullable=False),
+)
+"""Stage timelines, built from cards, moves and sightings: no gaps, the last stay of a deal is open."""
+
+portal_names = Table(
+    "portal_names",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("parent_id", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("stage_group", String(1), nullable=False),
+    Column("sort", Integer, nullable=False),
+    Column("gone", Boolean, nullable=False),
+)
+"""What pipelines, stages and users are called; `gone`: the portal no longer has it, or has dismissed the user."""
+
+norm_stages = Table(
+    "norm_stages",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("pipeline", String(255), primary_key=True),
+    Column("stage", String(255), primary_key=True),
+    Column("pipeline_id", Integer, nullable=False),
+    Column("stage_id", String(64), nullable=False),
+)
+"""Which stage the words of a norm meant last: a stage renamed in the portal keeps its norm."""
+
+nights = Table(
+    "nights",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("portal", String(64), nullable=False),
+    Column("as_of", Float, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("seen", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    Column("written", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("message", Text),
+)
+"""Nightly recounts. `as_of` is fixed when the night starts and kept by every run that belongs to it."""
+Index("nights_newest", nights.c.portal, nights.c.id)

@@ -1,0 +1,89 @@
+"""`b24sync recount`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from b24sync.cli.progress import progress_line
+from b24sync.cli.wiring import App, opened, print_json, say
+from b24sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from b24sync.reporting.recount import Summary
+
+REFUSED_EXIT = 3
+LATER_EXIT = 75
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@click.command("recount", short_help="Days left and overdue of every deal.")
+@click.option("--pipeline", help="Only deals of this pipeline (name or id).")
+@click.option("--dry-run", is_flag=True, help="Count what would change and write nothing.")
+@click.option(
+    "--max-duration", help="Stop after 30s, 20m, 4h ... and go on next time; [recount] max_duration if absent."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@click.pass_context
+def command(ctx: click.Context, pipeline: str | None, dry_run: bool, max_duration: str | None, as_json: bool) -> None:
+    """Read the stage history, count days against [[stages.norm]], write what changed, deliver reports.
+
+    Example: b24sync recount --dry-run
+    """
+    from b24sync.bulk.window import WindowClock
+    from b24sync.clock import SystemClock
+    from b24sync.reporting.recount import Recount
+
+    clock = WindowClock(SystemClock())
+    with opened(ctx.obj, clock) as app:
+        clock.close_at(clock.wall_s() + duration_s(max_duration or app.config.recount.max_duration))
+        recount = Recount(app.client, app.store, app.portal, clock, app.config)
+        with progress_line("recounted deals", 0, app.gate.limits) as advance:
+            summary = recount.run(pipeline=pipeline, dry_run=dry_run, on_progress=advance)
+        _tell(app, summary, dry_run=dry_run, as_json=as_json)
+    ctx.exit(_code(summary))
+
+
+def duration_s(text: str) -> float:
+    """`90s`, `20m`, `4h`, `1d` in seconds. Raises ConfigError."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in UNITS_S:
+        raise ConfigError(f"--max-duration {text}: give a number and s, m, h or d, such as 90s or 4h.")
+    return float(int(number) * UNITS_S[unit])
+
+
+def _tell(app: App, summary: Summary, *, dry_run: bool, as_json: bool) -> None:
+    from datetime import datetime
+
+    for note in summary.notes:
+        say(f"b24sync: {note}")
+    for text, count in summary.refusals.most_common(20):
+        say(f"b24sync: {count} refused: {text}")
+    if summary.unknown:
+        say(f"b24sync: {summary.unknown} deals were sent and not answered; the next run looks them up.")
+    if summary.stopped:
+        say(f"b24sync: stopped after {summary.written} of {summary.changed} changed deals: {summary.stopped}")
+    result = {
+        "seen": summary.seen,
+        "changed": summary.changed,
+        "written": summary.written,
+        "refused": summary.refused,
+        "duration_s": summary.duration_s,
+    }
+    if as_json:
+        print_json(result)
+        return
+    as_of = datetime.fromtimestamp(summary.as_of, app.portal_config.zone)
+    share = "" if summary.budget_share is None else f", {summary.budget_share:.0%} of the portal's budget for it"
+    click.echo(
+        f"{'Dry run' if dry_run else 'Recount'} as of {as_of:%d.%m.%Y %H:%M}{' (resumed)' if summary.resumed else ''}: "
+        f"{summary.total} deals, {summary.seen} under norms, {summary.changed} changed, {summary.written} written, "
+        f"{summary.refused} refused; {summary.duration_s} s{share}"
+    )
+
+
+def _code(summary: Summary) -> int:
+    if summary.stopped or summary.unknown:
+        return LATER_EXIT
+    return REFUSED_EXIT if summary.refused else 0

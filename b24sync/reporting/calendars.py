@@ -1,0 +1,123 @@
+"""Counting days: every date, or the working dates of a country, in the portal's time zone.
+
+A day is a date of the zone, whatever its length: 23 or 25 hours on clock changes count as one day, and parts of
+a day count in proportion. So the days counted up to a moment are a broken line with its corners at the zone's
+midnights; days between two moments are a difference of two points on it, and add up across any split.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from b24sync.errors import ConfigError
+
+ONE_DAY = timedelta(days=1)
+FUZZ_DIGITS = 9
+"""Sums of floats are rounded to a billionth of a day before a weekend is jumped over because of them."""
+
+
+class DayCount:
+    """Days in one zone; `counts` says which dates count (all of them where absent). Moments are unix seconds."""
+
+    def __init__(self, zone: ZoneInfo, counts: Callable[[date], bool] | None = None) -> None:
+        self._zone = zone
+        self._counts = counts or (lambda _: True)
+        self._midnights: list[float] = []
+        self._days: list[float] = []
+        self._first = self._last = date.min
+
+    def between(self, start: float, end: float) -> float:
+        """Days from `start` to `end`, negative where `end` comes first."""
+        self._cover(start)
+        self._cover(end)
+        return self._at(end) - self._at(start)
+
+    def after(self, start: float, days: float) -> float:
+        """The first moment, not before `start`, up to which `days` have passed."""
+        self._cover(start)
+        wanted = round(self._at(start) + days, FUZZ_DIGITS)
+        while self._days[-1] < wanted:
+            self._append_year()
+        index = bisect_left(self._days, wanted)
+        if index == 0 or days <= 0:
+            return start
+        begin, end = self._midnights[index - 1], self._midnights[index]
+        share = (wanted - self._days[index - 1]) / (self._days[index] - self._days[index - 1])
+        return max(start, begin + share * (end - begin))
+
+    def _at(self, moment: float) -> float:
+        index = bisect_right(self._midnights, moment) - 1
+        begin, days = self._midnights[index], self._days[index]
+        counted = self._days[index + 1] - days
+        if not counted:
+            return days
+        return days + counted * (moment - begin) / (self._midnights[index + 1] - begin)
+
+    def _cover(self, moment: float) -> None:
+        if not self._midnights:
+            year = datetime.fromtimestamp(moment, self._zone).year
+            self._first = self._last = date(year, 1, 1)
+            self._midnights, self._days = [self._midnight(self._first)], [0.0]
+            self._append_year()
+        while moment < self._midnights[0]:
+            self._prepend_year()
+        while moment >= self._midnights[-1]:
+            self._append_year()
+
+    def _append_year(self) -> None:
+        end = self._last.replace(year=self._last.year + 1)
+        while self._last < end:
+            counted = self._days[-1] + self._counts(self._last)
+            self._last += ONE_DAY
+            self._midnights.append(self._midnight(self._last))
+            self._days.append(counted)
+
+    def _prepend_year(self) -> None:
+        begin = self._first.replace(year=self._first.year - 1)
+        midnights, days, counted = [], [], self._days[0]
+        while self._first > begin:
+            self._first -= ONE_DAY
+            counted -= self._counts(self._first)
+            midnights.append(self._midnight(self._first))
+            days.append(counted)
+        self._midnights[:0], self._days[:0] = reversed(midnights), reversed(days)
+
+    def _midnight(self, day: date) -> float:
+        return datetime(day.year, day.month, day.day, tzinfo=self._zone).timestamp()
+
+
+class Calendars:
+    """The two ways to count in one portal. Raises ConfigError for a country without known holidays."""
+
+    def __init__(self, zone: ZoneInfo, country: str) -> None:
+        self.zone = zone
+        self.calendar = DayCount(zone)
+        self.working = DayCount(zone, working_dates(country))
+
+    def of(self, kind: str) -> DayCount:
+        return self.working if kind == "working" else self.calendar
+
+    def date_of(self, moment: float) -> date:
+        return datetime.fromtimestamp(moment, self.zone).date()
+
+
+def working_dates(country: str) -> Callable[[date], bool]:
+    """Whether a date is worked on: weekends and holidays are not, moved working days are. `RU`, `KZ`, `DE-BY` ...
+
+    Moved days are known as far as the `holidays` package knows the government's decrees.
+    """
+    import holidays
+
+    name, _, subdivision = country.partition("-")
+    try:
+        days = holidays.country_holidays(name, subdiv=subdivision or None)
+    except NotImplementedError:
+        raise ConfigError(
+            f"[recount] country = {country!r}: no holidays are known for it.",
+            ["use a country's two letters, such as RU, KZ or DE, with a region where it has its own: DE-BY"],
+        ) from None
+    is_working: Callable[[date], bool] = days.is_working_day
+    return is_working

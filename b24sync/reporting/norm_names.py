@@ -1,0 +1,64 @@
+"""The words of `[[stages.norm]]` -> pipelines and stages of the portal, also after these were renamed or deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from b24sync.config import StageNorm
+from b24sync.portal.directory import Directory, nearest
+from b24sync.reporting.norms import Norm
+
+
+@dataclass(slots=True)
+class Resolved:
+    """`meant`: (pipeline, stage, pipeline id, stage id) of every norm that resolved; `warnings` are for the person."""
+
+    norms: list[Norm] = field(default_factory=list)
+    meant: list[tuple[str, str, int, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def resolve_norms(
+    lines: Sequence[StageNorm], directory: Directory, before: Mapping[tuple[str, str], tuple[int, str]]
+) -> Resolved:
+    """Resolve names. What resolves no more is told and the rest counts: a night does not stop for a renamed stage.
+
+    `before`: what the words meant when they resolved last; the stage of that id keeps the norm under its new name.
+    """
+    found = Resolved()
+    for number, line in enumerate(lines, start=1):
+        words = str(line.pipeline), line.stage
+        where = f"[[stages.norm]] {number} ({words[0]} / {words[1]})"
+        pipeline = directory.pipeline(line.pipeline)
+        stage = directory.stage(line.stage, pipeline.id) if pipeline else None
+        place = (stage.pipeline_id, stage.status_id) if stage else before.get(words)
+        if line.field and line.field not in directory.fields:
+            found.warnings.append(f"{where}: the deal has no field {line.field}; the norm's days count for all deals")
+        if stage is None:
+            known = next((one for one in directory.stages if (one.pipeline_id, one.status_id) == place), None)
+            if known is not None:
+                found.warnings.append(f"{where}: that stage is called {known.name!r} now; put the new name here")
+            else:
+                found.warnings.append(f"{where}: {_absent(line, directory)}; nothing goes by this norm")
+                continue
+        assert place is not None  # resolved now, or found by what it meant before
+        found.norms.append(
+            Norm(*place, days=line.days, calendar=line.calendar, field=line.field, valid_from=line.valid_from)
+        )
+        found.meant.append((*words, *place))
+    return found
+
+
+def _absent(line: StageNorm, directory: Directory) -> str:
+    pipeline = directory.pipeline(line.pipeline)
+    if pipeline is None:
+        said, known = f"there is no pipeline {str(line.pipeline)!r}", [one.name for one in directory.pipelines]
+        close = nearest(str(line.pipeline), known)
+    else:
+        said, known = (
+            f"there is no such stage in {pipeline.name!r}",
+            [one.name for one in directory.stages_of(pipeline.id)],
+        )
+        close = nearest(line.stage, known)
+    return f"{said} (nearest: {', '.join(close)})" if close else said

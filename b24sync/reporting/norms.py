@@ -1,0 +1,109 @@
+"""Norms: how many days a deal should stand in a stage, and what a stay is worth against them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from b24sync.reporting.calendars import Calendars
+from b24sync.reporting.timeline import Stay
+
+LONGEST_PLAN_DAYS = 36_500.0
+"""A planned-days field that says more holds something else than days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """A resolved `[[stages.norm]]`. `field`: the deal's own planned days, which win where they are filled."""
+
+    pipeline_id: int
+    stage_id: str
+    days: float
+    calendar: str = "working"
+    field: str | None = None
+    valid_from: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One stay in days of its norm's calendar; calendar days, and no plan, where no norm covers it."""
+
+    planned_days: float | None
+    actual_days: float
+    calendar: str
+
+    @property
+    def delay_days(self) -> float:
+        return 0.0 if self.planned_days is None else max(0.0, self.actual_days - self.planned_days)
+
+    @property
+    def days_left(self) -> float | None:
+        """Negative = overdue."""
+        return None if self.planned_days is None else self.planned_days - self.actual_days
+
+
+class NormBook:
+    """All norms of a portal. A stay goes by the norm that was valid on the date it began."""
+
+    def __init__(self, norms: Sequence[Norm], calendars: Calendars) -> None:
+        self.calendars = calendars
+        self._norms: dict[tuple[int, str], list[Norm]] = {}
+        for norm in sorted(norms, key=lambda norm: norm.valid_from or date.min):
+            self._norms.setdefault((norm.pipeline_id, norm.stage_id), []).append(norm)
+
+    @property
+    def pipelines(self) -> set[int]:
+        return {pipeline_id for pipeline_id, _ in self._norms}
+
+    @property
+    def fields(self) -> list[str]:
+        """Planned-days fields that some norm names."""
+        return sorted({norm.field for norms in self._norms.values() for norm in norms if norm.field})
+
+    def norm_of(self, stay: Stay) -> Norm | None:
+        """The norm valid on the date that the stay began; the later `valid_from` wins."""
+        known = self._norms.get((stay.pipeline_id, stay.stage_id))
+        if known is None or not stay.in_work:
+            return None
+        if known[-1].valid_from is None:
+            return known[-1]
+        began = self.calendars.date_of(stay.entered_at)
+        return next((norm for norm in reversed(known) if norm.valid_from is None or norm.valid_from <= began), None)
+
+    def measure(self, stay: Stay, as_of: float, own: Mapping[str, Any]) -> Measure:
+        """The stay as of a moment; an open one lasts until then, one in a final stage takes no time.
+
+        `own`: the deal's planned-days fields as the portal shows them.
+        """
+        norm = self.norm_of(stay)
+        calendar = norm.calendar if norm else "calendar"
+        end = max(stay.entered_at, as_of) if stay.left_at is None else stay.left_at
+        actual = self.calendars.of(calendar).between(stay.entered_at, end) if stay.in_work else 0.0
+        return Measure(None if norm is None else planned_days(norm, own), actual, calendar)
+
+    def plan_end(self, stay: Stay, measure: Measure) -> float | None:
+        """When the planned days of a stay are over."""
+        if measure.planned_days is None:
+            return None
+        return self.calendars.of(measure.calendar).after(stay.entered_at, measure.planned_days)
+
+
+def planned_days(norm: Norm, own: Mapping[str, Any]) -> float:
+    """The deal's own planned days where they are filled and make sense, else the norm's."""
+    said = None if norm.field is None else as_days(own.get(norm.field))
+    return norm.days if said is None else said
+
+
+def as_days(value: Any) -> float | None:
+    """A planned-days field: a number or a text such as `5,5`; None where it is empty, 0 (how a portal may show an
+    empty number) or no number of days.
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        days = float(str(value).strip().replace(",", "."))
+    except ValueError:
+        return None
+    return days if 0 < days <= LONGEST_PLAN_DAYS else None
