@@ -113,7 +113,7 @@ class Fields:
                 return bool(str(shown)[:10] == written)
             if code in (STAGE_START, PLAN_END):
                 return abs((self._moment(shown) - self._moment(written)).total_seconds()) < SAME_TIME_S
-            return abs(float(shown) - float(written)) < 0.5 / 10 ** _precision(self._infos[code])
+            return abs(float(shown) - float(written)) < 0.5 * 10.0 ** -_precision(self._infos[code])
         except ValueError:
             return False
 

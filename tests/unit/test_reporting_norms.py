@@ -57,8 +57,8 @@ def test_a_stay_goes_by_the_norm_that_was_valid_when_it_began() -> None:
     ("value", "days"),
     [
         *[(7, 7.0), ("7", 7.0), ("2,5", 2.5), (0.5, 0.5)],
-        *((empty, None) for empty in (0, "0", "", None, [])),
-        *((senseless, None) for senseless in ("soon", -1, True, 1e9, float("nan"))),
+        *[(0, None), ("0", None), ("", None), (None, None), ([], None)],
+        *[("soon", None), (-1, None), (True, None), (1e9, None), (float("nan"), None)],
     ],
 )
 def test_the_deals_own_planned_days_win_where_they_are_days(value: object, days: float | None) -> None:
@@ -96,7 +96,7 @@ def test_every_late_stay_adds_to_the_total_and_an_early_one_makes_up_for_nothing
         stay(B, "2026-09-07T00:00"),
     ]
     wanted = wanted_values(stays, BOOK, at("2026-09-11T00:00"), {})
-    assert (wanted[OVERDUE_TOTAL], wanted[DAYS_LEFT]) == (pytest.approx(3.0), pytest.approx(-1.0))
+    assert [wanted[OVERDUE_TOTAL], wanted[DAYS_LEFT]] == pytest.approx([3.0, -1.0])
 
 
 def test_a_stage_entered_after_as_of_has_all_its_days_left() -> None:
