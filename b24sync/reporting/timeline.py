@@ -111,12 +111,12 @@ def _order(move: Move) -> tuple[float, int]:
 
 
 def _events(facts: Sequence[Move], sightings: Sequence[Move]) -> list[Move]:
-    """The history with the sightings that tell more: before its first row, or in another stage after its last."""
+    """The history with the sightings that tell more: before its first row, or after its last."""
     if not facts:
         return sorted(sightings, key=_order)
     first, last = facts[0], facts[-1]
     before = [seen for seen in sightings if seen.at < first.at - SAME_MOMENT_S]
-    after = [seen for seen in sightings if seen.at > last.at and seen.place != last.place]
+    after = [seen for seen in sightings if seen.at > last.at]
     return [*sorted(before, key=_order), *facts, *sorted(after, key=_order)]
 
 
