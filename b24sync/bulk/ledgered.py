@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
+from b24sync.bulk.ahead import Ahead
 from b24sync.errors import PortalBlocked, PortalUnreachable
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
 from b24sync.transport.client import BACK_OFF, TRIES, PortalClient
@@ -81,6 +81,7 @@ class LedgeredSender(ABC, Generic[T]):
         self._ordered = ordered
         self._on_progress = on_progress
         self._queue: deque[T] = deque()
+        self._items: Ahead[T] = Ahead(iter(()))
         self._unknown: dict[str, T] = {}
         self._others: dict[str, T] = {}
         self._tries: dict[str, int] = {}
@@ -151,8 +152,9 @@ class LedgeredSender(ABC, Generic[T]):
         Raises PortalUnreachable, PortalBlocked, StoreError; what was sent is recorded either way.
         """
         self._ledger.bury_dead()
+        self._items = Ahead(items)
         while self.stopped is None:
-            self._fill(items)
+            self._fill()
             _, source = self._source()
             if source:
                 self._send_with_patience()
@@ -169,9 +171,9 @@ class LedgeredSender(ABC, Generic[T]):
         while self.stopped is not None and (self._idle() or self._unknown):
             self._look_up()
 
-    def _fill(self, items: Iterator[T]) -> None:
+    def _fill(self) -> None:
         while (wanted := self._peek_size() - len(self._queue)) > 0:
-            fresh = list(islice(items, wanted))
+            fresh = self._items.take(wanted)
             if not fresh:
                 return
             self._queue.extend(self._without_loose_ends(fresh) if self._ordered else fresh)
@@ -270,7 +272,8 @@ class LedgeredSender(ABC, Generic[T]):
         try:
             # A refused command whose rows are sent again must not be overtaken by the rows after them.
             halt = self._ordered and any(len(packet) > 1 for packet in mine)
-            answers = self._client.send_booked(commands, booked, halt=halt)
+            with self._items.reading(self._peek_size()):
+                answers = self._client.send_booked(commands, booked, halt=halt)
         except PortalBlocked:
             self._ledger.settle([Settled(key, PLANNED) for key in claimed])
             raise

@@ -17,7 +17,7 @@ from b24sync.portal.pairs import MIXED, own_pair, pair_key, split_pair
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
 from b24sync.transport.outcomes import Refused
-from b24sync.transport.protocol import Command
+from b24sync.transport.protocol import Command, EncodedRow
 
 LEAD, DEAL, CONTACT, COMPANY = 1, 2, 3, 4
 ENTITY_NAMES: Mapping[int, str] = {LEAD: "lead", DEAL: "deal", CONTACT: "contact", COMPANY: "company"}
@@ -120,13 +120,15 @@ def _chunks(keys: Sequence[str]) -> Iterator[list[str]]:
     return (list(keys[start : start + IDS_PER_COMMAND]) for start in range(0, len(keys), IDS_PER_COMMAND))
 
 
-def batch_import_command(entity_type_id: int, rows: Sequence[Mapping[str, Any]]) -> Command:
+def batch_import_command(entity_type_id: int, rows: Sequence[Mapping[str, Any] | EncodedRow]) -> Command:
     """Up to 20 rows, no automation run, a positional answer (crm/universal/import/crm-item-batch-import.md)."""
     params = {"entityTypeId": entity_type_id, "useOriginalUfNames": "Y", "data": list(rows)}
     return Command(BATCH_IMPORT, params, units=len(rows))
 
 
-def single_import_command(entity_type_id: int, row: Mapping[str, Any], method: str = SINGLE_IMPORT) -> Command:
+def single_import_command(
+    entity_type_id: int, row: Mapping[str, Any] | EncodedRow, method: str = SINGLE_IMPORT
+) -> Command:
     """One row by crm.item.import (no automation) or crm.item.add (automation runs)."""
     return Command(method, {"entityTypeId": entity_type_id, "useOriginalUfNames": "Y", "fields": row})
 

@@ -10,11 +10,12 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, exc
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from b24sync.errors import StoreError
 
@@ -81,18 +82,21 @@ class Store:
         compiled = cast("SQLCompiler", statement.compile(dialect=dialect, column_keys=list(rows[0])))  # type: ignore[attr-defined]
         fixed = compiled.params
         names = compiled.positiontup
+        whole = rows if fixed.keys() <= rows[0].keys() else [{**fixed, **row} for row in rows]
         if names is None:
-            connection.exec_driver_sql(str(compiled), [{**fixed, **row} for row in rows])
-            return
-        own = [name in rows[0] for name in names]
-        plan = list(zip(names, own, strict=True))
-        connection.exec_driver_sql(
-            str(compiled), [tuple(row[name] if is_own else fixed[name] for name, is_own in plan) for row in rows]
-        )
+            connection.exec_driver_sql(str(compiled), whole)
+        elif len(names) == 1:
+            connection.exec_driver_sql(str(compiled), [(row[names[0]],) for row in whole])
+        else:
+            connection.exec_driver_sql(str(compiled), list(map(itemgetter(*names), whole)))
 
     def insert(self, table: Table) -> Any:
         """`INSERT` of this dialect, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        if self.is_sqlite:
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # takes a twentieth of a second to import
+
+        return postgresql.insert(table)
 
 
 def open_store(url: str) -> Store:

@@ -48,6 +48,20 @@ class Command:
             raise ValueError(f"{self.method} reads its arguments by position: give a list")
 
 
+class EncodedRow:
+    """A map of fields as it stands in a batch's query, but for its prefix: encoded ahead of its request.
+
+    Only a batch can carry it; `count_variables` knows its size without a walk.
+    """
+
+    __slots__ = ("leaves",)
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        leaves: list[str] = []
+        _flatten_row("", dict(fields), leaves)
+        self.leaves = leaves
+
+
 def is_positional(method: str) -> bool:
     """Legacy `task.*` methods read their arguments by position (settings/.../data-encoding.md)."""
     return method.lower().startswith(POSITIONAL_FAMILIES)
@@ -93,6 +107,8 @@ def count_variables(params: Any) -> int:
     kind = type(params)
     if kind is str or kind is int or kind is float:
         return 1
+    if kind is EncodedRow:
+        return len(params.leaves)
     if isinstance(params, Mapping):
         return sum([count_variables(value) for value in params.values()]) or 1
     if isinstance(params, list | tuple):
@@ -106,6 +122,8 @@ def _flatten(prefix: str, value: Any, out: list[str]) -> None:
         out.append(f"{prefix}={_quoted(value)}")
     elif kind is int:
         out.append(f"{prefix}={value}")
+    elif kind is EncodedRow:
+        out.extend([prefix + leaf for leaf in value.leaves])
     elif kind is dict:
         _flatten_row(prefix, value, out)
     elif isinstance(value, Mapping):
@@ -220,7 +238,9 @@ def section(batch_result: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {}
 
 
-def variable_chunks(rows: Sequence[Mapping[str, Any]], *, max_rows: int, overhead: int = 4) -> Iterator[slice]:
+def variable_chunks(
+    rows: Sequence[Mapping[str, Any] | EncodedRow], *, max_rows: int, overhead: int = 4
+) -> Iterator[slice]:
     """Slices of `rows` such that each holds at most `max_rows` and stays under COMMAND_MAX_VARIABLES."""
     start, used = 0, overhead
     for index, row in enumerate(rows):

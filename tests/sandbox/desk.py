@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cli_process import CliProcess
 from rehearsal import Ended, Running
 from sandbox_process import PROJECT, SandboxProcess
 
@@ -41,19 +39,7 @@ class Desk:
         return path
 
     def start(self, *words: str | Path) -> Running:
-        command = [sys.executable, "-m", "b24sync", "--config", str(self.folder / "config.toml"), *map(str, words)]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("B24SYNC_")}
-        process = subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            env={**clean, "PYTHONUTF8": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        return Running(process)
+        return Running(CliProcess(["--config", self.folder / "config.toml", *words], cwd=PROJECT))
 
     def run(self, *words: str | Path) -> Ended:
         return self.start(*words).ended()

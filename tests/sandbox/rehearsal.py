@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
 import sqlite3
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cli_process import CliProcess
 from sandbox_process import PROJECT, SandboxProcess
 
 Result = TypeVar("Result")
@@ -141,7 +140,7 @@ class Ended:
 class Running:
     """A command that runs; `kill` is `kill -9`."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: CliProcess) -> None:
         self.process = process
 
     def ended(self, timeout_s: float = CLI_TIMEOUT_S) -> Ended:
@@ -155,7 +154,7 @@ class Running:
         assert "Traceback" not in stderr, stderr
         lines = stdout.strip().splitlines()
         result = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-        return Ended(self.process.returncode, stdout, stderr, result)
+        return Ended(self.process.wait(), stdout, stderr, result)
 
     @property
     def alive(self) -> bool:
@@ -229,21 +228,7 @@ class Rehearsal:
 
     def start(self, *words: str, config: Path | None = None) -> Running:
         """Start `b24sync WORDS` with this rehearsal's configuration, or with another one of it."""
-        command = [sys.executable, "-m", "b24sync", "--config", str(config or self.config), *words]
-        unwanted = ("B24SYNC_", "PYTHONDONTWRITEBYTECODE")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-        return Running(
-            subprocess.Popen(
-                command,
-                cwd=PROJECT,
-                env={**clean, "PYTHONUTF8": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-            )
-        )
+        return Running(CliProcess(["--config", config or self.config, *words], cwd=PROJECT))
 
     def run(self, *words: str) -> Ended:
         """Run `b24sync WORDS` to its end."""

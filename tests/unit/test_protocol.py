@@ -17,6 +17,7 @@ from b24sync.transport.protocol import (
     BATCH_MAX_COMMANDS,
     COMMAND_MAX_VARIABLES,
     Command,
+    EncodedRow,
     Failure,
     Timing,
     batch_body,
@@ -84,6 +85,14 @@ def as_sent(value: Any) -> Any:
         case Decimal():
             return format(value, "f")
     return str(value)
+
+
+@given(st.lists(params, max_size=3))
+def test_rows_encoded_ahead_are_sent_and_counted_like_any_other(rows: list[dict[str, Any]]) -> None:
+    ahead = [EncodedRow(row) for row in rows]
+    assert query({"data": ahead}) == query({"data": rows})
+    assert count_variables(ahead) == count_variables(rows)
+    assert list(variable_chunks(ahead, max_rows=2)) == list(variable_chunks(rows, max_rows=2))
 
 
 @given(params)
