@@ -18,7 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 from b24sync.bulk.ahead import Ahead
 from b24sync.errors import PortalBlocked, PortalUnreachable
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
-from b24sync.transport.client import BACK_OFF, TRIES, PortalClient
+from b24sync.transport.client import TRIES, PortalClient, back_off
 from b24sync.transport.gate import MethodUse
 from b24sync.transport.outcomes import NotSent, Outcome, Refused, Unknown
 from b24sync.transport.protocol import Command
@@ -216,7 +216,7 @@ class LedgeredSender(ABC, Generic[T]):
         retrying: Retrying = Retrying(
             retry=retry_if_result(lambda executed: not executed),
             stop=stop_after_attempt(TRIES),
-            wait=BACK_OFF,
+            wait=back_off(self._gate.limits.request_cap_s),
             sleep=self._client.clock.sleep,
             retry_error_callback=give_up,
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 import requests
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential, wait_random
+from tenacity.wait import wait_base
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from b24sync.clock import Clock
@@ -41,9 +42,8 @@ from b24sync.transport.protocol import Command, Timing, batch_body, failure_of, 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_OF_CAP = 1.25
 TRIES = 7
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 15.0
-BACK_OFF = wait_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S)
+FIRST_WAIT_OF_CAP, LONGEST_WAIT_OF_CAP = 1 / 120, 1 / 4
+"""Between tries: half a second at first and 15 s at most, with the cloud's request cap of 60 s."""
 USER_AGENT = "b24sync/0.1"
 
 BatchOutcomes = dict[str, Outcome]
@@ -227,7 +227,7 @@ class PortalClient:
         retrying: Retrying = Retrying(
             retry=retry_if_result(again),
             stop=stop_after_attempt(TRIES),
-            wait=BACK_OFF,
+            wait=back_off(self.gate.limits.request_cap_s),
             sleep=self.clock.sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
@@ -392,6 +392,12 @@ class PortalClient:
                 "try again later."
             )
         return OutcomeUnknown(f"{method} was sent to {self._address.host} and not answered: {outcome.text}.")
+
+
+def back_off(request_cap_s: float) -> wait_base:
+    """Growing pauses between tries, a little apart between processes that were refused together."""
+    first_s = request_cap_s * FIRST_WAIT_OF_CAP
+    return wait_exponential(first_s, max=request_cap_s * LONGEST_WAIT_OF_CAP) + wait_random(0, first_s)
 
 
 def credential_of(webhook: str) -> str:

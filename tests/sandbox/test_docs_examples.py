@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cli_process import CliProcess
 from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
 PAGES = ("README.md", "README.ru.md", "docs/commands.md", "docs/provisioning.md")
@@ -46,22 +44,14 @@ def examples(text: str) -> list[Example]:
     return found
 
 
-def run(example: Example, folder: Path, sandbox: SandboxProcess) -> subprocess.CompletedProcess[str]:
+def run(example: Example, folder: Path, sandbox: SandboxProcess) -> tuple[int, str]:
+    """Exit code, and what it said on both streams."""
     words = shlex.split(example.command)
     assert words[0] == "b24sync", example.command
     if words[1] == "sandbox":
         words += ["--url", sandbox.base]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("B24SYNC_")}
-    return subprocess.run(
-        [sys.executable, "-m", "b24sync", *words[1:]],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    process = CliProcess(words[1:], cwd=folder)
+    return process.wait(60), "".join(process.communicate())
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -72,9 +62,8 @@ def test_the_commands_of_a_page_do_what_it_prints(page: str, tmp_path: Path) -> 
     with running_sandbox(scale=60) as sandbox:
         (tmp_path / "config.toml").write_text(sandbox.toml_block + START, encoding="utf-8")
         for example in found:
-            done = run(example, tmp_path, sandbox)
-            said = done.stdout + done.stderr
-            assert done.returncode == example.exit_code, f"$ {example.command}\n{said}"
+            code, said = run(example, tmp_path, sandbox)
+            assert code == example.exit_code, f"$ {example.command}\n{said}"
             lacking = [line for line in example.output if line not in said.splitlines()]
             assert not lacking, f"$ {example.command}\nprinted in {page}, not said: {lacking}\n{said}"
         assert sandbox.figures()["refused_503"] == 0
