@@ -12,7 +12,7 @@ from . import wire
 from .clock import SandboxClock
 from .execute import Outcome
 from .limits import Plan
-from .registry import ApiError
+from .registry import ApiError, V3Error
 from .switches import Switches
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -70,6 +70,9 @@ def html_reply(status: int, title: str) -> Reply:
     return Reply(status, page.encode(), HTML_TYPE)
 
 
-def v3_error_reply(status: int, code: str, text: str) -> Reply:
+def v3_error_reply(error: ApiError) -> Reply:
     """REST 3.0: the error is an object (api-reference/rest-v3.md)."""
-    return Reply(status, wire.to_json({"error": {"code": code, "message": text}}))
+    body: dict[str, Any] = {"code": str(error.code), "message": error.text}
+    if isinstance(error, V3Error) and error.fields:
+        body["validation"] = [{"field": name, "message": f"{error.text}: {name}"} for name in error.fields]
+    return Reply(error.status, wire.to_json({"error": body}))

@@ -25,7 +25,7 @@ from .faults import Fault, FaultBook
 from .inbound import Decoded, HttpRequest, decode
 from .limits import LeakyBuckets, OperatingBudgets, Plan
 from .misbehaviour import INTERNAL_ERROR, Planted, broken_reply, distort, planted_error, slept_s
-from .registry import METHODS, ApiError, Method
+from .registry import METHODS, V3, ApiError, Method
 from .switches import Switches
 
 if TYPE_CHECKING:
@@ -177,14 +177,16 @@ class Engine:
             credential = self._credential(decoded)
             record.credential = credential.name
             if decoded.v3:
-                record.error, record.status = "ERROR_METHOD_NOT_FOUND", 404
-                return v3_error_reply(404, "ERROR_METHOD_NOT_FOUND", "Method not found!")
+                decoded.method = V3 + decoded.method
             work = Work(record, credential, began, self.plan.request_cap_s, slept_s(kinds))
             if decoded.method.lower() == "batch":
                 reply = self._batch(decoded, work, kinds)
             else:
                 reply = self._single(decoded, work, kinds)
         except ApiError as error:
+            if decoded.v3:
+                record.status, record.error = error.status, str(error.code)
+                return v3_error_reply(error)
             return self._refused(record, error)
         except RequestCapExceeded:
             record.error, record.status = "REQUEST_CAP", self.switches.request_cap_status

@@ -29,7 +29,9 @@ from datetime import date, datetime, tzinfo
 from typing import Any, NamedTuple, Protocol
 
 from .model import dumps, planting, reports
+from .model.chats import Chats
 from .model.dictionaries import Dictionaries
+from .model.disk import Disk
 from .model.entities import EntityType, standard_types
 from .model.fields import Field
 from .model.groups import Groups
@@ -40,6 +42,7 @@ from .model.productrows import ProductRows
 from .model.records import Records
 from .model.saving import Deleted
 from .model.schema import Schema
+from .model.tasks import Tasks
 from .model.text import Fold, fold_for
 from .model.userfields import UserFields
 from .model.users import Users
@@ -88,6 +91,20 @@ class Portal:
         self.activities = Records()
         self.comments = Records()
         """Comments in timelines of items."""
+        self.tasks = Tasks()
+        self.task_history = Records()
+        self.task_results = Records()
+        self.task_comments = Records()
+        """Comments of the old card; those of the new one are messages in a chat."""
+        self.checklist_items = Records()
+        self.chats = Chats()
+        self.disk = Disk()
+        self.notifications = Records()
+        self.notified = 0
+        """Notifications sent, those counted too that a later one with their TAG replaced."""
+        self.task_user_fields: dict[str, dict[str, Any]] = {}
+        self.base = ""
+        """`http://host:port` of the portal, for links to files; set when it begins to listen."""
         self.recycle_bin: list[Deleted] = []
         self.mails: list[dict[str, Any]] = []
         """Letters the portal would have sent: kind, to, ..."""

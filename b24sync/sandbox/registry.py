@@ -78,6 +78,18 @@ class Method:
 METHODS: dict[str, Method] = {}
 """By lower-cased name: real portals match method names without case."""
 
+V3 = "v3:"
+"""Prefix in `METHODS` of REST 3.0 methods: the same names live under /rest/api/ (api-reference/rest-v3.md)."""
+
+
+class V3Error(ApiError):
+    """A refusal of REST 3.0: `{"error": {"code", "message", "validation"}}` (api-reference/rest-v3.md)."""
+
+    def __init__(self, name: str, text: str, *, status: int = 400, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(f"BITRIX_REST_V3_EXCEPTION_{name}", text, status=status)
+        self.fields = fields
+
+
 Act = Callable[["Portal", dict[str, Any]], Any]
 ACTS: dict[str, Act] = {}
 """What a user of the portal can do by hand, by name: `deal.move`, `workflow.complete`, ..."""

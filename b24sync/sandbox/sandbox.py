@@ -86,6 +86,7 @@ class Sandbox:
         self.seed = seed
         self.portal = self._make_portal(self.switches, self.clock, seed)
         self.auth = Auth(self.clock, self.switches, seed)
+        self.portal.base = self.listeners[0].base if hasattr(self, "listeners") and self.listeners else ""
         self.events.handlers.clear()
         for row in (seed or {}).get("outgoing_webhooks", []):
             self.events.configure(row)
@@ -114,6 +115,7 @@ class Sandbox:
         if len(self.listeners) == 1:
             self.events.base = listener.base
             self.events.domain = listener.base.partition("://")[2]
+            self.portal.base = listener.base
         return listener
 
     @property

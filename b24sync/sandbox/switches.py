@@ -321,6 +321,43 @@ class Switches:
     restored_item_keeps_id: bool = switch(
         False, "silent: no page tells of the recycle bin", "an item taken out of the recycle bin keeps its id"
     )
+    # -- methods: tasks -----------------------------------------------------------------------
+    task_card: str = switch(
+        "new",
+        "api-reference/tasks/tasks-new.md: from module tasks 25.700.0 on comments are a chat",
+        "new | old: which card new tasks get",
+    )
+    task_disapproved_status: int = switch(
+        2, "silent beyond the sample of api-reference/tasks/tasks-task-disapprove.md", "status after disapprove"
+    )
+    task_activities: bool = switch(
+        True,
+        "api-reference/crm/timeline/activities/activity-base/crm-activity-add.md (TYPE_ID 3)",
+        "a task with UF_CRM_TASK is an activity of the bound items",
+    )
+    task_group_members_only: bool = switch(
+        False,
+        "silent: api-reference/tasks/tasks-task-add.md",
+        "a task of a group is refused when its responsible is no member of the group",
+    )
+    task_system_messages: bool = switch(
+        True, "silent: api-reference/tasks/tasks-new.md", "changes of a task's status are told in its chat by author 0"
+    )
+    task_chat_admin_reads: bool = switch(
+        False,
+        "silent: api-reference/chats/messages/im-dialog-messages-get.md knows participants only",
+        "an administrator reads chats that he is not in",
+    )
+    notify_tag_needs_client_id: bool = switch(
+        True,
+        "api-reference/chats/notifications/im-notify-personal-add.md requires it; no error is named",
+        "a webhook's notification with TAG and without CLIENT_ID is refused",
+    )
+    comments_without_task_in_new_card: str = switch(
+        "error",
+        "silent: api-reference/tasks/tasks-new.md says they do not work, not how",
+        "error | empty: what task.commentitem.getlist and get answer for a task of the new card",
+    )
     crm_mode: int = switch(1, "api-reference/crm/crm-settings-mode-get.md", "1 classic (leads), 2 simple")
 
     def set(self, name: str, value: Any) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from .auth import ALL_SCOPES, Credential
-from .registry import METHODS, Answer, ApiError, Call, Method, rest_method
+from .registry import METHODS, V3, Answer, ApiError, Call, Method, rest_method
 
 SCOPE_CODES = """
 ai_admin biconnector bizproc booking calendar call cashbox catalog contact_center crm delivery
@@ -47,7 +47,9 @@ def methods(call: Call) -> Answer:
 
     Docs: api-reference/common/system/methods.md.
     """
-    rows: list[Method] = sorted(METHODS.values(), key=lambda row: row.name)
+    rows: list[Method] = sorted(
+        (row for row in METHODS.values() if not row.name.startswith(V3)), key=lambda row: row.name
+    )
     if "scope" in call.params:
         wanted = str(call.params["scope"] or "")
         rows = [row for row in rows if (row.scope or "") == wanted]

@@ -47,8 +47,9 @@ class Calls:
 
     def call(self, method: str, **params: Any) -> Answer:
         """The method's answer. Raises ApiError."""
-        handler = METHODS[method.lower()].handler
-        return handler(Call(method, params, [], self.user_id, "hook", self.is_app, self.portal))
+        known = METHODS[method.lower()]
+        args = list(params.values()) if known.positional else []
+        return known.handler(Call(method, params, args, self.user_id, "hook", self.is_app, self.portal))
 
     def result(self, method: str, **params: Any) -> Any:
         return self.call(method, **params).result

@@ -252,6 +252,49 @@ def timeline_comments(portal: Portal, _params: dict[str, Any]) -> list[dict[str,
     return list(portal.comments)
 
 
+def tasks(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tasks with state, people, group, tags, bindings; binding, tag, status narrow. Times in unix seconds."""
+    wanted = {key: str(params[key]) for key in ("binding", "tag", "status") if params.get(key)}
+    rows = []
+    for row in portal.tasks:
+        if "binding" in wanted and wanted["binding"] not in row["UF_CRM_TASK"]:
+            continue
+        if "tag" in wanted and wanted["tag"] not in row["TAGS"]:
+            continue
+        if wanted.get("status", str(row["STATUS"])) != str(row["STATUS"]):
+            continue
+        rows.append({**row, "SE_PARAMETER": {str(key): value for key, value in row["SE_PARAMETER"].items()}})
+    return rows
+
+
+def task_comments(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was said in tasks, old and new card alike: task_id, author_id (0 = the portal), text, files by name."""
+    wanted = int(params.get("task_id") or 0)
+    rows = []
+    for task in portal.tasks:
+        if wanted not in (0, task["ID"]):
+            continue
+        for row in portal.task_comments.where(TASK_ID=task["ID"]):
+            held = [portal.disk.attachments.get(one) for one in row["ATTACHED"]]
+            files = [one["OBJECT_ID"] for one in held if one is not None]
+            rows.append(_said(portal, task["ID"], row["ID"], row["AUTHOR_ID"], row["POST_MESSAGE"], files))
+        for row in portal.chats.of(task["CHAT_ID"] or 0):
+            rows.append(_said(portal, task["ID"], row["ID"], row["AUTHOR_ID"], row["TEXT"], row["FILES"]))
+    return rows
+
+
+def _said(portal: Portal, task_id: int, row_id: int, author_id: int, text: str, files: list[int]) -> dict[str, Any]:
+    objects = [portal.disk.objects.get(one) for one in files]
+    names = [one["NAME"] for one in objects if one is not None]
+    return {"task_id": task_id, "id": row_id, "author_id": author_id, "text": text, "files": names}
+
+
+def notifications(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Notifications that people see now; user_id narrows. `figures.notified` counts replaced ones too."""
+    wanted = int(params.get("user_id") or 0)
+    return [row for row in portal.notifications if wanted in (0, row["USER_ID"])]
+
+
 def mails(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
     """Letters the portal would have sent: kind (invitation, crm), to, ..."""
     return list(portal.mails)
@@ -287,6 +330,9 @@ READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
     "users": users,
     "groups": groups,
     "mails": mails,
+    "tasks": tasks,
+    "task_comments": task_comments,
+    "notifications": notifications,
     "product_rows": product_rows,
     "recycle_bin": recycle_bin,
     "activities": activities,

@@ -48,6 +48,9 @@ def figures(portal: Portal) -> dict[str, Any]:
         "user_fields": sum(1 for _ in portal.user_fields),
         "pipelines": sum(len(portal.pipelines.of(type_id)) for type_id in portal.types),
         "users": len(portal.users),
+        "tasks": task_figures(portal),
+        "notifications": len(portal.notifications),
+        "notified": portal.notified,
         "product_rows": sum(1 for _ in portal.product_rows),
         "activities": len(portal.activities),
         "timeline_comments": len(portal.comments),
@@ -55,6 +58,19 @@ def figures(portal: Portal) -> dict[str, Any]:
         "people": people_figures(portal),
         "groups": group_figures(portal),
         "outbox": len(portal.outbox),
+    }
+
+
+def task_figures(portal: Portal) -> dict[str, Any]:
+    """total, by_status; `surplus_tags` = tasks beyond the first of one tag; comments of both cards, results."""
+    by_status = Counter(str(row["STATUS"]) for row in portal.tasks)
+    tags = Counter(tag for row in portal.tasks for tag in row["TAGS"])
+    return {
+        "total": len(portal.tasks),
+        "by_status": dict(by_status),
+        "surplus_tags": sum(count - 1 for count in tags.values()),
+        "comments": len(portal.task_comments) + sum(1 for row in portal.chats.messages if row["AUTHOR_ID"]),
+        "results": len(portal.task_results),
     }
 
 
