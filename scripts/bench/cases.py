@@ -34,8 +34,8 @@ CSV_LIMIT_MB = 200.0
 XLSX_LIMIT_MB = 350.0
 PEER_LIMIT_S = 900.0
 """A peer that takes longer is ended."""
-SCALE_OF_COST = {0.02: 1.0, 0.05: 3.0, 0.1: 5.0}
-"""Counted seconds per row -> scale. Start-up, reading and the work between requests take 8 to 12 s of a run at any
+SCALE_OF_COST = {0.02: 2.0, 0.05: 4.0, 0.1: 6.0}
+"""Counted seconds per row -> scale. Start-up, reading and the work between requests take 5 to 9 s of a run at any
 scale: the scales are such that this stays under the 5 % that are measured; on a real portal it is about 1 %."""
 TOGETHER_SCALE = 3.0
 
