@@ -106,6 +106,14 @@ def resolve_rules(
         if line.trace and line.trace not in directory.fields:
             problems.append(f"{where}: the deal has no field {line.trace} for the trace")
         if stage is not None and len(found) == 1:
+            twin = [
+                rule for rule in rules if line.trace and rule.trace == line.trace and rule.stage_id == stage.status_id
+            ]
+            if twin:
+                problems.append(
+                    f"{where}: {line.trace} is the trace of {twin[0].template.name!r} in this stage too, "
+                    "and neither could be told from the other: give each a field of its own"
+                )
             rules.append(StartRule(pipeline.id, stage.status_id, found[0], line.trace, line.parameters))
     if problems:
         raise ConfigError("The workflows to start do not fit the portal:", problems)

@@ -377,6 +377,11 @@ class ImportJob:
 
     def _write_rows(self, on_progress: Callable[[Progress], None], lock: NamedLock) -> WriteResult:
         self._ledger.plan_run(self.run.id)
+        if self._ordered:
+            # A killed import of another file may have left a request that the portal is still working on: rows
+            # written now, created later, would bar it for good (crm/universal/import/index.md).
+            cap_s = self._client.gate.limits.request_cap_s + LOOKUP_GRACE_S
+            self._ledger.wait_out(cap_s, but_run=self.run.id, kin=what_of(self._mapping.entity, ""))
 
         def progressed(progress: Progress) -> None:
             if self._ordered:

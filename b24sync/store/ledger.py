@@ -278,10 +278,20 @@ class Ledger:
             )
             return result.rowcount
 
-    def wait_out(self, seconds: float, *, but_run: int) -> None:
-        """Sleep until no request of another run, sent and never answered, can still be carried out."""
-        open_since = [write.sent_at or 0.0 for write in self.in_state(SENT, UNKNOWN) if write.run_id != but_run]
-        left_s = max(open_since, default=0.0) + seconds - self._clock.wall_s()
+    def wait_out(self, seconds: float, *, but_run: int, kin: str | None = None) -> None:
+        """Sleep until no request of another run, sent and never answered, can still be carried out.
+
+        `kin`: writes of every `what` that begins so count, not only this ledger's.
+        """
+        mine = self._mine
+        if kin is not None:
+            mine = and_(writes.c.portal == self._portal, writes.c.what.startswith(kin, autoescape=True))
+        newest = select(func.max(writes.c.sent_at)).where(
+            mine, writes.c.state.in_([SENT, UNKNOWN]), or_(writes.c.run_id.is_(None), writes.c.run_id != but_run)
+        )
+        with self._store.read() as connection:
+            sent_at = connection.execute(newest).scalar() or 0.0
+        left_s = sent_at + seconds - self._clock.wall_s()
         if left_s > 0:
             self._clock.sleep(left_s)
 

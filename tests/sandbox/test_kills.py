@@ -87,6 +87,23 @@ def overtaken(way: str, fault: dict[str, Any], folder: Path) -> None:
         assert_each_deal_once(rehearsal)
 
 
+def test_another_file_does_not_overtake_the_request_that_a_killed_import_left_in_flight(tmp_path: Path) -> None:
+    with running_sandbox(**{**SANDBOX_OPTIONS, "request_cap_s": 5 * SCALE}) as sandbox:
+        rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(160), history=True)
+        sandbox.fault("slow", IMPORTS, nth=3, params={"after_s": 3.5})
+        running = rehearsal.start(*rehearsal.import_words())
+        while not sandbox.faults()[0]["fired"] and running.alive:
+            time.sleep(ROW_COST_S)
+        assert running.kill()
+        held = rehearsal.count_held()
+        assert 0 < held < 160
+        later = rehearsal.write_file("later.csv", rows(30, first=1000))
+        ended = rehearsal.run_import(file=later)
+        assert ended.code == DONE and ended.result["created"] == 30, ended
+        assert sandbox.wait_idle()
+        assert rehearsal.count_held() > held + 30, "what was in flight was barred by later rows"
+
+
 @pytest.mark.long
 def test_a_hundred_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     plays: list[Callable[[Path], Chain]] = [

@@ -155,3 +155,12 @@ def test_names_that_do_not_resolve_are_told_all_at_once(desk: Desk) -> None:
     for word in ("'Звонак' does not exist for deals; nearest: Звонок", "'Новоя'", "UF_CRM_NO_SUCH"):
         assert word in ended.stderr
     assert started(desk) == {}
+
+
+def test_two_templates_of_one_stage_cannot_share_a_trace(desk: Desk) -> None:
+    trace = 'trace = "UF_CRM_TRACE"'
+    desk.configure(start_table("Звонок", more=trace) + start_table("Письмо", more=trace))
+    ended = desk.run("workflows", "start", "--all")
+    assert ended.code == 78 and "UF_CRM_TRACE is the trace of 'Звонок' in this stage too" in ended.stderr, ended
+    desk.configure(start_table("Звонок", more=trace) + start_table("Письмо", "В работе", more=trace))
+    assert desk.run("workflows", "start", "--all").code == 0
