@@ -197,6 +197,11 @@ class Config(Closed):
     def resolve(self, path: Path) -> Path:
         return path if path.is_absolute() else self.base_dir / path
 
+    def all_portals(self) -> dict[str, PortalConfig]:
+        """Every configured portal by its name; `[portal]` is `main`. Raises ConfigError when there is none."""
+        self.portal_named(None if len(self.portals) + (self.portal is not None) < 2 else next(iter(self.portals)))
+        return {**({"main": self.portal} if self.portal is not None else {}), **self.portals}
+
     def portal_named(self, name: str | None) -> tuple[str, PortalConfig]:
         """Return (name, portal). Raises ConfigError when there is none of that name, or several and none named."""
         known = dict(self.portals)

@@ -61,6 +61,9 @@ MAX_CRASHES = 20
 class TookTooLong(BaseException):
     """Raised inside a handler that runs past its limit. No Exception: a rule's `except Exception` must not eat it."""
 
+    def __str__(self) -> str:
+        return "the job ran longer than it may and was interrupted"
+
 
 @dataclass(slots=True)
 class Work:

@@ -13,11 +13,15 @@ from typing import Any
 import click
 
 COMMANDS = {
+    "events": ("b24sync.cli.events", "What the portal has sent: list, show, replay."),
     "gate": ("b24sync.cli.gate", "The portal's budget: bucket, method budgets, blocks, who waits."),
     "import": ("b24sync.cli.imports", "Deals, companies and contacts from a spreadsheet into the portal."),
+    "jobs": ("b24sync.cli.jobs", "What is to be done and what failed: list, show, retry, drop."),
     "portal": ("b24sync.cli.portal", "Fields, pipelines and stages as code."),
     "recount": ("b24sync.cli.recount", "Days left and overdue of every deal, written where they changed."),
     "sandbox": ("b24sync.cli.sandbox", "A local portal to rehearse on."),
+    "serve": ("b24sync.cli.serve", "Receive the portals' events and work on them."),
+    "worker": ("b24sync.cli.worker", "Work on events, timers and schedules, without receiving."),
     "workflows": ("b24sync.cli.workflows", "Start the right business process for each deal by its stage."),
 }
 

@@ -48,7 +48,7 @@ def opened(options: Mapping[str, Any], clock: Clock | None = None) -> Iterator[A
     MASK.add_webhook(webhook)
     for token in portal_config.application_tokens:
         MASK.add(token.get_secret_value())
-    _log(verbose=bool(options["verbose"]))
+    log_to_stderr(verbose=bool(options["verbose"]))
     clock = clock or SystemClock()
     store = open_store(config.store_url())
     try:
@@ -78,10 +78,18 @@ def confirm(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def _log(*, verbose: bool) -> None:
+def log_to_stderr(*, verbose: bool) -> None:
+    """Log with secrets hidden: warnings, or everything."""
     handler = logging.StreamHandler()
     handler.addFilter(MaskingFilter())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.WARNING, force=True)
     # SQL's parameters are clients' data; they are not logged even when asked to be talkative.
     logging.getLogger("sqlalchemy").setLevel(logging.WARNING)
+
+
+def log_of_daemon(options: Mapping[str, Any]) -> None:
+    """A daemon's log says what it did, too."""
+    log_to_stderr(verbose=bool(options["verbose"]))
+    if not options["verbose"]:
+        logging.getLogger("b24sync").setLevel(logging.INFO)

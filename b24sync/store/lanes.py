@@ -175,6 +175,13 @@ class Lanes:
             index_elements=["portal", "key"], set_={"due_at": case((sooner, not_before), else_=lanes.c.due_at)}
         )
 
+    def make_due(self, connection: Connection, portal: str, key: str) -> None:
+        """Let a lane run now, whatever it was put off for."""
+        now = self.now(connection)
+        values = {"due_at": now, "backoff_until": 0.0, "waits": 0}
+        insert = self._store.insert(lanes).values(portal=portal, key=key, epoch=0, **values)
+        connection.execute(insert.on_conflict_do_update(index_elements=["portal", "key"], set_=values))
+
     def cancel(self, connection: Connection, portal: str, lane: str, kind: str) -> bool:
         """Take back what waits; False when nothing of that kind waits (done, begun, never published)."""
         result = connection.execute(

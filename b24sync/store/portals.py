@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from b24sync.store.engine import Store
 from b24sync.store.tables import portals
@@ -21,3 +21,9 @@ def note_address(store: Store, portal: str, *, address: str, configured: str, at
     with store.write() as connection:
         statement = store.insert(portals).values(portal=portal, **values)
         connection.execute(statement.on_conflict_do_update(index_elements=["portal"], set_=values))
+
+
+def note_member(store: Store, portal: str, member_id: str) -> None:
+    """Remember the portal's stable key, once it was reached (settings/oauth/index.md: the domain may change)."""
+    with store.write() as connection:
+        connection.execute(update(portals).where(portals.c.portal == portal).values(member_id=member_id[:64]))

@@ -1,0 +1,92 @@
+"""What `jobs` and `events` share: the inbox of a portal, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from b24sync.cli.wiring import opened, print_json
+from b24sync.store.jobs import Job, Jobs
+
+
+@contextmanager
+def inbox_of(options: Mapping[str, Any]) -> Iterator[Jobs]:
+    with opened(options) as app:
+        yield Jobs(app.store, app.portal, app.clock)
+
+
+def chosen_ids(ids: Sequence[int], all_of_a_kind: Sequence[int] | None) -> list[int]:
+    """The ids to act on. Raises UsageError when there is no choice, or two."""
+    if bool(ids) == (all_of_a_kind is not None):
+        raise click.UsageError("Name ids, or use --dead for all dead letters.")
+    return list(ids) if all_of_a_kind is None else list(all_of_a_kind)
+
+
+def as_rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Rows of `--json`: times in ISO 8601, UTC."""
+    return [_as_row(job) for job in jobs]
+
+
+def _as_row(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "lane": job.lane,
+        "kind": job.kind,
+        "state": job.state,
+        "received_at": _iso(job.received_at),
+        "run_at": _iso(job.run_at),
+        "finished_at": _iso(job.finished_at),
+        "folded": job.folded,
+        "tries": job.tries,
+        "message": job.message,
+    }
+
+
+def print_jobs(jobs: Sequence[Job], nothing: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from b24sync.transport.masking import MASK
+
+    table = Table("id", "lane", "kind", "state", "received", "due", "tries", "message")
+    for job in jobs:
+        due = _iso(job.run_at) or ""
+        cells = [
+            job.lane,
+            job.kind,
+            job.state,
+            _iso(job.received_at),
+            due,
+            str(job.tries),
+            MASK.hide(job.message or ""),
+        ]
+        table.add_row(str(job.id), *map(str, cells))
+    Console().print(table if jobs else nothing)
+
+
+def show_job(options: Mapping[str, Any], job_id: int, *, as_json: bool) -> None:
+    """Print one message with its payload. Raises UsageError when there is none."""
+    with inbox_of(options) as jobs:
+        job = jobs.get(job_id)
+    if job is None:
+        raise click.UsageError(f"There is no job or event {job_id}; it may be older than 14 days.")
+    row = {**_as_row(job), "payload": job.payload}
+    if as_json:
+        print_json(row)
+        return
+    from rich.console import Console
+
+    from b24sync.transport.masking import MASK
+
+    console = Console()
+    for name, value in row.items():
+        if value not in (None, ""):
+            console.print(MASK.hide(f"{name}: {value}"), markup=False, highlight=False)
+
+
+def _iso(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

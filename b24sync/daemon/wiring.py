@@ -1,0 +1,101 @@
+"""Builds everything that `serve` and `worker` work with, once.
+
+`handlers` says who works on which lane, `schedules` what ticks when: a feature that wants lanes of its own adds
+itself in these two places. Never imports pandas or fast-bitrix24: they cost a hundred megabytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from b24sync.automation.engine import Handler, Work
+from b24sync.automation.schedule import Schedule
+from b24sync.clock import Clock, SystemClock
+from b24sync.config import Config, PortalConfig, load_config
+from b24sync.store.cursors import save_cursor
+from b24sync.store.engine import Store, open_store
+from b24sync.store.jobs import DISPATCH, Jobs
+from b24sync.transport.address import Address
+from b24sync.transport.client import PortalClient, credential_of
+from b24sync.transport.gate import Gate, Limits
+from b24sync.transport.masking import MASK
+
+BEAT = "worker_beat"
+DISPATCH_BATCH = 2500
+"""Events at once: what one request can read, 50 list commands of 50 ids."""
+RETENTION_LINE = "30 3 * * *"
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """Configuration, store and portals of a daemon; clients are made when first asked for, one per thread."""
+
+    config: Config
+    portals: Mapping[str, PortalConfig]
+    store: Store
+    clock: Clock
+    _clients: threading.local = field(default_factory=threading.local)
+
+    def client(self, portal: str) -> PortalClient:
+        """The calling thread's client of a portal. Raises ConfigError for a portal without a webhook."""
+        clients: dict[str, PortalClient] = self._clients.__dict__.setdefault("by_portal", {})
+        if portal not in clients:
+            webhook = self.config.webhook_of(portal)
+            limits = Limits.of(self.config.limits)
+            gate = Gate(self.store, portal, credential_of(webhook), limits, self.clock)
+            address = Address(self.store, portal, webhook, self.portals[portal].hosts)
+            clients[portal] = PortalClient(address, gate, self.clock)
+        return clients[portal]
+
+    def beat(self) -> None:
+        """Leave a sign of life of the worker."""
+        for portal in self.portals:
+            save_cursor(self.store, portal, BEAT, str(self.clock.wall_s()))
+
+
+@contextmanager
+def opened_daemon(config_path: Path, portal: str | None) -> Iterator[Daemon]:
+    """Read the configuration, open the store. `portal` = that one only. Raises ConfigError, StoreError."""
+    config = load_config(config_path)
+    portals = config.all_portals() if portal is None else dict([config.portal_named(portal)])
+    for name, portal_config in portals.items():
+        MASK.add_webhook(config.webhook_of(name))
+        for token in portal_config.application_tokens:
+            MASK.add(token.get_secret_value())
+    store = open_store(config.store_url())
+    try:
+        yield Daemon(config, portals, store, SystemClock())
+    finally:
+        store.close()
+
+
+def application_tokens(daemon: Daemon) -> dict[str, str]:
+    """Portal name by token."""
+    return {
+        token.get_secret_value(): name for name, portal in daemon.portals.items() for token in portal.application_tokens
+    }
+
+
+def handlers(daemon: Daemon) -> dict[str, Handler]:
+    """Who works on which lane: by its whole key, else by what stands before its colon (`automation/engine.py`)."""
+
+    def forget_old(work: Work) -> None:
+        Jobs(daemon.store, work.portal, daemon.clock).forget_old()
+
+    return {
+        DISPATCH: Handler(_no_rules, batch=DISPATCH_BATCH),
+        "cron:retention": Handler(forget_old),
+    }
+
+
+def schedules(daemon: Daemon) -> list[Schedule]:
+    """What ticks when, in the portals' zones."""
+    return [Schedule(name, "retention", RETENTION_LINE, portal.zone) for name, portal in daemon.portals.items()]
+
+
+def _no_rules(work: Work) -> None:
+    """Without rules an event asks for nothing."""
