@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from b24sync.cli.inbox import as_rows, chosen_ids, inbox_of, print_jobs, show_job
+from b24sync.cli.inbox import as_rows, chosen_ids, inbox_of, print_jobs, show_job, told
 from b24sync.cli.wiring import print_json, say
 
 
@@ -55,4 +55,4 @@ def replay(options: dict[str, Any], event_ids: tuple[int, ...]) -> None:
     with inbox_of(options) as jobs:
         wanted = chosen_ids(event_ids, None)
         again = jobs.replay(wanted)
-    say(f"{len(again)} of {len(wanted)} events came in again; the others wait still, or are no events.")
+    say(told(again, wanted, "came in again", "no event, or waiting still"))

@@ -26,6 +26,13 @@ def chosen_ids(ids: Sequence[int], all_of_a_kind: Sequence[int] | None) -> list[
     return list(ids) if all_of_a_kind is None else list(all_of_a_kind)
 
 
+def told(acted_on: Sequence[int], wanted: Sequence[int], done: str, why_not: str) -> str:
+    """What became of the chosen ids, in a line."""
+    others = sorted(set(wanted) - set(acted_on))
+    said = f"{done.capitalize()}: {', '.join(map(str, acted_on)) or 'nothing'}."
+    return said + (f" Left alone, being {why_not}: {', '.join(map(str, others))}." if others else "")
+
+
 def as_rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Rows of `--json`: times in ISO 8601, UTC."""
     return [_as_row(job) for job in jobs]

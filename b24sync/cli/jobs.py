@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from b24sync.cli.inbox import as_rows, chosen_ids, inbox_of, print_jobs, show_job
+from b24sync.cli.inbox import as_rows, chosen_ids, inbox_of, print_jobs, show_job, told
 from b24sync.cli.wiring import print_json, say
 from b24sync.store.lanes import BEGUN, DEAD, DONE, DROPPED, WAITING
 
@@ -64,7 +64,7 @@ def retry(options: dict[str, Any], job_ids: tuple[int, ...], all_dead: bool) -> 
     with inbox_of(options) as jobs:
         wanted = chosen_ids(job_ids, [job.id for job in jobs.dead(10_000)] if all_dead else None)
         again = jobs.retry(wanted)
-    say(f"{len(again)} of {len(wanted)} jobs will be done again; the others were neither dead nor dropped.")
+    say(told(again, wanted, "will be done again", "neither dead nor dropped"))
 
 
 @command.command("drop")
@@ -79,4 +79,4 @@ def drop(options: dict[str, Any], job_ids: tuple[int, ...], all_dead: bool) -> N
     with inbox_of(options) as jobs:
         wanted = chosen_ids(job_ids, [job.id for job in jobs.dead(10_000)] if all_dead else None)
         dropped = jobs.drop(wanted)
-    say(f"{len(dropped)} of {len(wanted)} jobs are dropped; the others are done, or being done right now.")
+    say(told(dropped, wanted, "dropped", "done already, or being done right now"))

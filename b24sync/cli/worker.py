@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from b24sync.cli.wiring import log_of_daemon
+from b24sync.cli.wiring import log_of_daemon, say
 
 
 @click.command("worker", short_help="Work on events, timers and schedules.")
@@ -24,5 +24,5 @@ def command(options: dict[str, Any], under_serve: bool) -> None:
 
     log_of_daemon(options)
     with opened_daemon(Path(options["config"]), options["portal"]) as daemon:
-        code = run_worker(daemon, under_serve=under_serve)
+        code = run_worker(daemon, under_serve=under_serve, say=say)
     sys.exit(code)

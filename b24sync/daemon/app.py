@@ -55,12 +55,11 @@ class Probes:
     metrics: Callable[[], str]
 
 
-def create_app(intake: Callable[[], Intake], probes: Probes, close: Callable[[], Awaitable[None]]) -> FastAPI:
-    """Build the application. `intake` is called once, inside the event loop; `close` when it ends."""
+def create_app(intake: Intake, probes: Probes, close: Callable[[], Awaitable[None]]) -> FastAPI:
+    """Build the application. `close` is awaited when it ends, after the last answer."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.intake = intake()
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         await close()
 
@@ -69,7 +68,7 @@ def create_app(intake: Callable[[], Intake], probes: Probes, close: Callable[[],
     @app.post(HOOK, openapi_extra=_HOOK_DOCS, response_class=PlainTextResponse)
     async def hook(request: Request) -> Response:
         """Events of outgoing webhooks and applications."""
-        status, text = await _take(app.state.intake, request)
+        status, text = await _take(intake, request)
         # After a body that was not read to its end the connection is of no more use.
         headers = None if status in (200, 403) else {"Connection": "close"}
         return PlainTextResponse(text, status, headers=headers)

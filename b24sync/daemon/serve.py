@@ -6,10 +6,13 @@ Stop order: HTTP server (what it has taken is committed), worker after its curre
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
@@ -27,88 +30,116 @@ STOP_S = 40.0
 FIRST_RESTART_S = 0.5
 LONGEST_RESTART_S = 30.0
 MAX_CONNECTIONS = 1000
+KEEP_ALIVE_S = 30
 
 
 class WorkerProcess:
-    """The worker under our hand: started again when it dies, woken through its standard input."""
+    """The worker under our hand: started again when it dies, woken through its standard input.
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = list(command)
+    Without a command there is none: it runs elsewhere, and nothing is known of it.
+    """
+
+    def __init__(self, command: Sequence[str] | None) -> None:
+        self._command = command
         self._stopping = threading.Event()
-        self._process = self._start()
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
-        self._watcher.start()
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(self._command, stdin=subprocess.PIPE, bufsize=0)
+    def start(self) -> None:
+        if self._command is not None:
+            self._process = self._spawn(self._command)
+            threading.Thread(target=self._watch, args=(self._command,), daemon=True).start()
+
+    @staticmethod
+    def _spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0)
         assert process.stdin is not None
-        import os
-
         os.set_blocking(process.stdin.fileno(), False)
         return process
 
-    def _watch(self) -> None:
+    def _watch(self, command: Sequence[str]) -> None:
         pause_s = FIRST_RESTART_S
         while True:
             started = time.monotonic()
+            assert self._process is not None
             code = self._process.wait()
-            if self._stopping.is_set():
-                return
             if time.monotonic() - started > LONGEST_RESTART_S:
                 pause_s = FIRST_RESTART_S
+            if self._stopping.is_set():
+                return
             LOG.warning("the worker ended with %d; another one starts in %.1f s", code, pause_s)
             if self._stopping.wait(pause_s):
                 return
             pause_s = min(pause_s * 2, LONGEST_RESTART_S)
-            self._process = self._start()
+            self._process = self._spawn(command)
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._command is None or (self._process is not None and self._process.poll() is None)
 
     def wake(self) -> None:
         """Tell it that something was published. A full pipe means that it knows already."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(b".")
-        except (BlockingIOError, BrokenPipeError, ValueError):
+        if self._process is None:
             return
+        assert self._process.stdin is not None
+        with suppress(BlockingIOError, BrokenPipeError, ValueError):
+            self._process.stdin.write(b".")
 
     def stop(self) -> None:
         """Let it finish what it does; kill it after STOP_S (its lanes come back at once then)."""
         self._stopping.set()
-        process = self._process
-        assert process.stdin is not None
-        process.stdin.close()
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         try:
-            process.wait(STOP_S)
+            self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             LOG.warning("the worker did not end within %.0f s and is killed", STOP_S)
-            process.kill()
-            process.wait()
+            self._process.kill()
+            self._process.wait()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, without its signal handling: it ends the process by the signal that it got."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def run_serve(daemon: Daemon, worker_command: Sequence[str] | None, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. `worker_command` None = another process works on the lanes."""
-    socket = _config(None, daemon).bind_socket()
-    worker = WorkerProcess(worker_command) if worker_command is not None else None
-    commit = GroupCommit(daemon.store, daemon.clock, worker.wake if worker is not None else lambda: None)
+    worker = WorkerProcess(worker_command)
+    commit = GroupCommit(daemon.store, daemon.clock, worker.wake)
     tokens = application_tokens(daemon)
     intake = Intake(Senders(tokens), commit, on_member=lambda portal, member: note_member(daemon.store, portal, member))
-    probes = Probes(
-        ready=lambda: readiness(daemon, worker is None or worker.alive),
-        metrics=lambda: metrics_text(daemon, intake, commit),
+    probes = Probes(ready=lambda: readiness(daemon, worker.alive), metrics=lambda: metrics_text(daemon, intake, commit))
+    config = uvicorn.Config(
+        create_app(intake, probes, commit.close),
+        host=daemon.config.daemon.host,
+        port=daemon.config.daemon.port,
+        http=PatientProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=10,
     )
-    app = create_app(lambda: intake, probes, commit.close)
-    host, port = socket.getsockname()[:2]
-    say(f"b24sync listens on http://{host}:{port}")
-    for line in how_events_come(daemon, tokens):
-        say(line)
+    server = _Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)
+    socket = config.bind_socket()
+    worker.start()
     try:
-        uvicorn.Server(_config(app, daemon)).run(sockets=[socket])
+        host, port = socket.getsockname()[:2]
+        say(f"b24sync listens on http://{host}:{port}")
+        for line in how_events_come(daemon, tokens):
+            say(line)
+        server.run(sockets=[socket])
     finally:
-        if worker is not None:
-            worker.stop()
+        worker.stop()
 
 
 def how_events_come(daemon: Daemon, tokens: dict[str, str]) -> list[str]:
@@ -124,19 +155,3 @@ def how_events_come(daemon: Daemon, tokens: dict[str, str]) -> list[str]:
         if name not in tokens.values()
     ]
     return lines
-
-
-def _config(app: object, daemon: Daemon) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        host=daemon.config.daemon.host,
-        port=daemon.config.daemon.port,
-        http=PatientProtocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-    )

@@ -17,7 +17,7 @@ REPLACE_ME = 75
 """Exit code of a worker with a job that cannot be ended: start another one."""
 
 
-def run_worker(daemon: Daemon, *, under_serve: bool) -> int:
+def run_worker(daemon: Daemon, *, under_serve: bool, say: Callable[[str], None]) -> int:
     """Work until SIGTERM or SIGINT (under `serve`: until our standard input ends); the exit code.
 
     What is being done is finished first. A job that cannot be ended does not keep the process.
@@ -34,6 +34,8 @@ def run_worker(daemon: Daemon, *, under_serve: bool) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN if under_serve else end)
     if under_serve:
         threading.Thread(target=_listen, args=(runner.wake, end), daemon=True).start()
+    if not under_serve:
+        say(f"b24sync works on the lanes of {', '.join(daemon.portals)}")
     if runner.run(stop):
         return 0
     daemon.store.close()

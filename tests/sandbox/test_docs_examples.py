@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import signal
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from cli_process import CliProcess
 from sandbox_process import PROJECT, SandboxProcess, running_sandbox
+
+from b24sync.clock import SystemClock
+from b24sync.store.engine import open_store
+from b24sync.store.lanes import Lanes, Message
 
 PAGES = ("README.md", "README.ru.md", "docs/commands.md", "docs/provisioning.md")
 
@@ -19,7 +25,13 @@ START = """
 pipeline = "Продажи"
 stage = "Новая"
 template = "Первый звонок"
+
+[daemon]
+port = 0
 """
+
+
+UNTIL_STOPPED = "until Ctrl-C"
 
 
 @dataclass
@@ -28,6 +40,8 @@ class Example:
 
     command: str
     exit_code: int = 0
+    stopped: bool = False
+    """It runs until it is stopped: once it has said what is printed, the test stops it."""
     output: list[str] = field(default_factory=list)
 
 
@@ -38,7 +52,8 @@ def examples(text: str) -> list[Example]:
         for line in block.splitlines():
             if line.startswith("$ "):
                 command, _, note = line[2:].partition("#")
-                found.append(Example(command.strip(), int(note.split()[1]) if note else 0))
+                stopped = note.strip() == UNTIL_STOPPED
+                found.append(Example(command.strip(), int(note.split()[1]) if note and not stopped else 0, stopped))
             elif line and line != "...":
                 found[-1].output.append(line)
     return found
@@ -51,7 +66,25 @@ def run(example: Example, folder: Path, sandbox: SandboxProcess) -> tuple[int, s
     if words[1] == "sandbox":
         words += ["--url", sandbox.base]
     process = CliProcess(words[1:], cwd=folder)
+    while example.stopped and process.poll() is None:
+        if example.output[-1] in process.said("err").splitlines():
+            process.send_signal(signal.SIGTERM)
+            break
+        time.sleep(0.05)
     return process.wait(60), "".join(process.communicate())
+
+
+def put_messages_in(folder: Path) -> None:
+    """An event that waits and a job that failed, for the examples that show and retry them."""
+    store = open_store(f"sqlite:///{folder}/var/b24sync.db")
+    lanes = Lanes(store, SystemClock())
+    data = {"event": "ONCRMDEALUPDATE", "data": {"FIELDS": {"ID": "42"}}}
+    lanes.publish_now([Message("main", "dispatch", "ONCRMDEALUPDATE:42", data)])
+    lanes.publish_now([Message("main", "deal:42", "first_call:entered:NEW:1")])
+    claim = lanes.claim("main", "deal:42")
+    assert claim is not None
+    lanes.bury(claim, "the deal has no responsible")
+    store.close()
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -59,6 +92,7 @@ def test_the_commands_of_a_page_do_what_it_prints(page: str, tmp_path: Path) -> 
     shutil.copytree(PROJECT / "examples", tmp_path / "examples")
     found = examples((PROJECT / page).read_text(encoding="utf-8"))
     assert len(found) >= 5
+    put_messages_in(tmp_path)
     with running_sandbox(scale=60) as sandbox:
         (tmp_path / "config.toml").write_text(sandbox.toml_block + START, encoding="utf-8")
         for example in found:

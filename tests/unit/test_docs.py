@@ -48,7 +48,8 @@ def test_every_command_has_a_section_with_an_example_that_names_its_options(name
     section = sections("docs/commands.md").get(name)
     assert section is not None, f"docs/commands.md has no section '## {name}'"
     assert f"$ {name}" in section, "the section shows no example"
-    options = [option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("-")]
+    shown = [parameter for parameter in COMMANDS[name].params if not getattr(parameter, "hidden", False)]
+    options = [option for parameter in shown for option in parameter.opts if option.startswith("-")]
     assert [option for option in options if option not in section] == []
 
 
