@@ -59,7 +59,8 @@ class CliProcess:
 
     def said(self, stream: str) -> str:
         """What it has written so far; `stream` is out or err."""
-        return (self._place / stream).read_text(encoding="utf-8")
+        path = self._place / stream
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
