@@ -149,6 +149,7 @@ class Control:
         if handler is None:
             raise NoSuchThing(f"no act {rest!r}; known: {', '.join(sorted(ACTS))}")
         with self.sandbox.portal.lock:
+            self.sandbox.portal.cause = ("", "")
             result = handler(self.sandbox.portal, params)
         self.sandbox.events.pump(self.sandbox.portal)
         return {"result": result}
@@ -191,12 +192,14 @@ class Control:
         return self.sandbox.events.set_knobs(params)
 
     def oauth(self, rest: str, params: Params) -> Any:
-        """install (tokens of an app), code, expire (access tokens), revoke (refresh tokens)."""
+        """install (tokens of an app; `url` gets ONAPPINSTALL), code, expire (access), revoke (refresh tokens)."""
         auth = self.sandbox.auth
         client_id = str(params.get("client_id") or next(iter(auth.apps)))
         if rest == "install":
             app = auth.apps[client_id]
             tokens = auth.issue_tokens(app, int(params.get("user_id") or app.user_id), self.sandbox.base)
+            if params.get("url"):
+                self.sandbox.events.install(str(params["url"]), self.sandbox.event_auth(app, tokens))
             return {**tokens, "client_id": client_id, "client_secret": app.client_secret}
         if rest == "code":
             return {"code": auth.issue_code(client_id)}

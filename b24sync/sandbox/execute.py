@@ -150,6 +150,7 @@ class Executor:
         error: ApiError | None = None
         with self.lock:
             own = time.perf_counter()
+            self.portal.cause = (work.credential.name, str(params.get("auth_connector") or ""))
             try:
                 answer = method.handler(self._call(method, params, work))
             except ApiError as refused:

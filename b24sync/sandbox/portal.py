@@ -42,6 +42,7 @@ from .model.productrows import ProductRows
 from .model.records import Records
 from .model.saving import Deleted
 from .model.schema import Schema
+from .model.subscriptions import ON_OFFLINE, Subscriptions
 from .model.tasks import Tasks
 from .model.text import Fold, fold_for
 from .model.userfields import UserFields
@@ -87,6 +88,9 @@ class Portal:
         self.user_fields = UserFields()
         self.workflows = Workflows()
         self.groups = Groups()
+        self.subscriptions = Subscriptions()
+        self.cause = ("", "")
+        """Credential and auth_connector of the call that is being executed; empty while people act by hand."""
         self.product_rows = ProductRows()
         self.activities = Records()
         self.comments = Records()
@@ -198,8 +202,12 @@ class Portal:
     # -- events, reports ----------------------------------------------------------------------
     def emit(self, event: str, data: dict[str, Any]) -> None:
         """Put an event into the outbox; the kernel delivers it at most once (api-reference/events/index.md)."""
-        if not self.planting:
-            self.outbox.append(Event(event, data, self.time()))
+        if self.planting:
+            return
+        now = self.time()
+        self.outbox.append(Event(event, data, now))
+        for app in self.subscriptions.record(event, data, now, self.cause):
+            self.outbox.append(Event(ON_OFFLINE, {"APP": app}, now))
 
     def figures(self) -> dict[str, Any]:
         """Counts that tests judge by; see `model.reports.figures`."""

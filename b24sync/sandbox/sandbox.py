@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from . import wire
 from .answers import HTML_TYPE, Reply, error_body, html_reply
-from .auth import Auth
+from .auth import App, Auth
 from .calls import CallLedger, CallRecord
 from .clock import SandboxClock
 from .control import Control
@@ -87,6 +87,7 @@ class Sandbox:
         self.portal = self._make_portal(self.switches, self.clock, seed)
         self.auth = Auth(self.clock, self.switches, seed)
         self.portal.base = self.listeners[0].base if hasattr(self, "listeners") and self.listeners else ""
+        self.events.app_auth = self._app_auth
         self.events.handlers.clear()
         for row in (seed or {}).get("outgoing_webhooks", []):
             self.events.configure(row)
@@ -104,6 +105,15 @@ class Sandbox:
             self._methods,
             renamed,
         )
+
+    def _app_auth(self, credential: str, user_id: int) -> dict[str, Any]:
+        """`auth` of an event for an application's handler: fresh tokens and the application's token."""
+        app = self.auth.apps[credential.removeprefix("app-")]
+        return self.event_auth(app, self.auth.issue_tokens(app, user_id or app.user_id, self.base))
+
+    def event_auth(self, app: App, tokens: dict[str, Any]) -> dict[str, Any]:
+        """Tokens as an event carries them: the portal's own domain, and the token to check the event by."""
+        return {**tokens, "domain": self.events.domain, "application_token": app.application_token}
 
     # -- addresses ------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from . import (  # noqa: F401 - imported for registration
     currencies,
     dealcategories,
     duplicates,
+    event_bindings,
     group_acts,
     groups,
     imports,
