@@ -22,6 +22,11 @@ REQUIRE_SHARED = "B24SYNC_REQUIRE_SHARED"
 """Set by `.ci/run` where the real inputs lie beside the project: then a `shared` test must run."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--overwrite-golden writes what importers make of their samples anew (tests/importers)."""
+    parser.addoption("--overwrite-golden", action="store_true")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]

@@ -87,4 +87,5 @@ def portal_words(directory: Directory, host: str) -> PortalWords:
         types={code: info.type for code, info in known.items()},
         values={code: frozenset(info.items.values()) for code, info in known.items() if info.items},
         dictionaries={name: frozenset(rows.values()) for name, rows in directory.dictionaries.items()},
+        multiple=frozenset(code for code, info in known.items() if info.multiple),
     )

@@ -26,10 +26,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from b24sync.portal.pairs import own_pair, pair_key, split_pair
+from b24sync.portal.pairs import MIXED, own_pair, pair_key, split_pair
 
-__all__ = ["own_pair", "pair_key", "split_pair"]
+__all__ = ["MIXED", "own_pair", "pair_key", "split_pair"]
 
+LINES = "\n\\"
+"""As the separator of a column: `split_values` parts its cells."""
 ORIGINATOR, ORIGIN_ID, PRODUCT_ROWS = "originator", "origin_id", "product_rows"
 
 _FIRST_TITLE = re.compile(r"b24sync:(?P<entity>deal|lead|contact|company|item:\d+)@(?P<host>\S+)")

@@ -36,6 +36,8 @@ class PortalWords:
     types: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     dictionaries: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    multiple: frozenset[str] = frozenset()
+    """Codes of user fields that hold several values."""
 
 
 class Importer:

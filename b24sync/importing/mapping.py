@@ -308,7 +308,7 @@ class _Checker:
         if column.create and column.match in ("origin", "id"):
             wrong(f'create with match = "{column.match}" would make objects without a name')
         allowed = fields.VALUE_TYPES.get(kind, ())
-        if column.value_type and allowed and column.value_type not in allowed:
+        if column.value_type and allowed and column.value_type not in (*allowed, "*"):
             wrong(f"value_type is one of {', '.join(allowed)}")
 
     def _check_templates(self) -> None:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from b24sync.importing.currencies import CURRENCY_NAMES
 from b24sync.importing.draft import Ref
-from b24sync.importing.export_format import PRODUCT_FIELDS
+from b24sync.importing.export_format import LINES, PRODUCT_FIELDS, split_values
 from b24sync.importing.source import DateCell, NumberCell
 
 Converter = Callable[[str], Any]
@@ -438,9 +438,15 @@ def web(text: str) -> str:
 
 
 def multifield(type_id: str, value_type: str, check: Callable[[str], str]) -> Converter:
-    """Text -> one entry of `fm` (api-reference/crm/universal/crm-item-add.md)."""
+    """Text -> one entry of `fm` (api-reference/crm/universal/crm-item-add.md).
+
+    Where `value_type` is "*" the text says it: `WORK:+7 495 1234567` (export_format.multifield_text).
+    """
 
     def convert(text: str) -> dict[str, str]:
+        if value_type == "*":
+            said, _, rest = text.partition(":")
+            return {"typeId": type_id, "valueType": said, "value": check(rest)}
         return {"typeId": type_id, "valueType": value_type, "value": check(text)}
 
     return convert
@@ -450,6 +456,8 @@ def several(one: Converter, separator: str | None) -> Converter:
     """Text -> list: split at `separator`, empty parts left out; without one the whole text is the only part."""
     if separator is None:
         return lambda text: [one(text)]
+    if separator == LINES:
+        return lambda text: [one(part) for part in split_values(text)]
 
     def convert(text: str) -> list[Any]:
         return [one(part.strip()) for part in text.split(separator) if part.strip()]
