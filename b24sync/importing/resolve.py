@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from b24sync.errors import ConfigError
 from b24sync.importing.draft import Draft, Ref, RowError
-from b24sync.importing.fields import LINKS, MULTIFIELD_TYPES, Kind, find_field
+from b24sync.importing.fields import LINKS, MULTIFIELD_TYPES, Field, Kind, find_field
 from b24sync.importing.files import sendable_file
 from b24sync.importing.mapping import Mapping
 from b24sync.importing.values import UserFieldType
@@ -128,8 +129,7 @@ class Resolver:
             except Miss as miss:
                 misses.append(miss)
         for name, value in draft.fields.items():
-            known = self._fields[name]
-            assert known is not None  # load_mapping has checked every name
+            known = self._field(name)
             if known.kind in MULTIFIELD_TYPES:
                 self._put_multifield(out, MULTIFIELD_TYPES[known.kind], value)
                 continue
@@ -169,6 +169,15 @@ class Resolver:
             said = "; ".join(found.words() for found in misses)
             return RowError(draft.line, draft.key, first.column, first.value, UNRESOLVED, said)
         return Prepared(draft.line, draft.key, out, links)
+
+    def _field(self, name: str) -> Field:
+        """A mapping's field, or one that an importer added. Raises ConfigError for a name that is none."""
+        known = self._fields.get(name)
+        if known is None:
+            known = self._fields[name] = find_field(self._mapping.entity, name)
+        if known is None:
+            raise ConfigError(f'the importer fills "{name}", which is no field of {self._mapping.entity}')
+        return known
 
     def _files(self, name: str, value: Any) -> Any:
         """The same with absolute paths; a file that cannot be sent is a miss. Raises Miss."""

@@ -150,7 +150,8 @@ def list_command(entity_type_id: int, filters: Mapping[str, Any], select: Sequen
         "crm.item.list",
         {
             "entityTypeId": entity_type_id,
-            "filter": dict(filters),
+            # an empty map would arrive as a list of one empty text
+            **({"filter": dict(filters)} if filters else {}),
             "select": list(select),
             "order": {"id": "ASC"},
             "start": start,
