@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection as Connection
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import Table, bindparam, delete, select, text, update
 
 from b24sync.clock import Clock
 from b24sync.store.engine import Store
@@ -20,6 +20,14 @@ from b24sync.store.tables import gate_bucket, gate_methods, gate_waiters
 
 WAITER_LEASE_S = 180.0
 """After this long without a sign a waiter on another machine is taken for dead."""
+
+
+_BUDGETS = select(gate_methods).where(
+    gate_methods.c.portal == bindparam("portal"),
+    gate_methods.c.credential == bindparam("credential"),
+    gate_methods.c.epoch == bindparam("epoch"),
+)
+_BUDGETS_OF = _BUDGETS.where(gate_methods.c.method.in_(bindparam("methods", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class GateRows:
         self._credential = credential
         self._clock = clock
         self.owner = this_owner(clock)
+        self._statements: dict[str, Any] = {}
 
     def now(self, connection: Connection | None = None) -> float:
         """The gate's clock. On PostgreSQL a query, so that every machine reads the same one."""
@@ -78,6 +87,15 @@ class GateRows:
             with self._store.read() as own:
                 return self.now(own)
         return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+    def _saving(self, table: Table) -> Any:
+        """Insert a whole row or replace it. Kept: building it anew would cost more than running it."""
+        if table.name not in self._statements:
+            insert = self._store.insert(table)
+            keys = [column.name for column in table.primary_key]
+            rest = {column.name: insert.excluded[column.name] for column in table.c if column.name not in keys}
+            self._statements[table.name] = insert.on_conflict_do_update(index_elements=keys, set_=rest)
+        return self._statements[table.name]
 
     @property
     def _epoch(self) -> str:
@@ -95,16 +113,16 @@ class GateRows:
     def save_bucket(self, connection: Connection, **values: Any) -> None:
         present = self.bucket(connection)
         row = {
+            "portal": self._portal,
+            "epoch": self._epoch,
             "tat": present.tat,
             "blocked_until": present.blocked_until,
             "stopped_code": present.stopped_code,
             "stopped_text": present.stopped_text,
             "stopped_at": present.stopped_at,
             **values,
-            "epoch": self._epoch,
         }
-        statement = self._store.insert(gate_bucket).values(portal=self._portal, **row)
-        connection.execute(statement.on_conflict_do_update(index_elements=["portal"], set_=row))
+        self._store.many(connection, self._saving(gate_bucket), [row])
 
     def budgets(
         self, connection: Connection, methods: Sequence[str] | None = None, *, in_flight_after: float = 0.0
@@ -113,14 +131,11 @@ class GateRows:
 
         What has been in flight since before `in_flight_after` does not count any more.
         """
-        table = gate_methods
-        query = select(table).where(
-            table.c.portal == self._portal,
-            table.c.credential == self._credential,
-            table.c.epoch == self._epoch,
-        )
-        if methods is not None:
-            query = query.where(table.c.method.in_(methods))
+        mine = {"portal": self._portal, "credential": self._credential, "epoch": self._epoch}
+        if methods is None:
+            rows = connection.execute(_BUDGETS, mine)
+        else:
+            rows = connection.execute(_BUDGETS_OF, {**mine, "methods": list(methods)})
         known = {
             row.method: MethodBudget(
                 row.method,
@@ -134,14 +149,17 @@ class GateRows:
                 row.unit_counted_s,
                 bool(row.observed),
             )
-            for row in connection.execute(query)
+            for row in rows
         }
         return known if methods is None else {m: known.get(m, MethodBudget(m)) for m in methods}
 
     def save_budgets(self, connection: Connection, budgets: Sequence[MethodBudget]) -> None:
-        keys = ("portal", "credential", "method")
-        for budget in budgets:
-            row = {
+        rows = [
+            {
+                "portal": self._portal,
+                "credential": self._credential,
+                "method": budget.method,
+                "epoch": self._epoch,
                 "used_s": budget.used_s,
                 "in_flight_s": max(0.0, budget.in_flight_s),
                 "in_flight_since": budget.in_flight_since,
@@ -151,12 +169,10 @@ class GateRows:
                 "unit_duration_s": budget.unit_duration_s,
                 "unit_counted_s": budget.unit_counted_s,
                 "observed": budget.observed,
-                "epoch": self._epoch,
             }
-            statement = self._store.insert(gate_methods).values(
-                portal=self._portal, credential=self._credential, method=budget.method, **row
-            )
-            connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=row))
+            for budget in budgets
+        ]
+        self._store.many(connection, self._saving(gate_methods), rows)
 
     def join_queue(self, priority: str, methods: Mapping[str, float]) -> tuple[int, bool]:
         """Stand in the queue: (ticket, whether the bulk slot was free and is taken with it)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -130,12 +131,8 @@ class Ledger:
         claimed: set[str] = set()
         with self._store.write() as connection:
             for start in range(0, len(keys), CHUNK):
-                result = connection.execute(
-                    update(writes)
-                    .where(self._mine, writes.c.key.in_(keys[start : start + CHUNK]), writes.c.state == PLANNED)
-                    .values(state=SENT, owner=self.owner, sent_at=now, lease_until=now + LEASE_S)
-                    .returning(writes.c.key)
-                )
+                chosen = {"b_keys": keys[start : start + CHUNK], "b_now": now, "b_lease_until": now + LEASE_S}
+                result = connection.execute(self._claiming, chosen)
                 claimed.update(row.key for row in result)
         return claimed
 
@@ -175,22 +172,6 @@ class Ledger:
         """Store outcomes of rows that this process has `sent` (or looks up as unknown), in one transaction."""
         if not settled:
             return
-        statement = (
-            update(writes)
-            .where(
-                writes.c.portal == self._portal,
-                writes.c.what == self._what,
-                writes.c.key == bindparam("b_key"),
-                or_(and_(writes.c.state == SENT, writes.c.owner == self.owner), writes.c.state == UNKNOWN),
-            )
-            .values(
-                state=bindparam("b_state"),
-                portal_id=bindparam("b_portal_id"),
-                code=bindparam("b_code"),
-                message=bindparam("b_message"),
-                detail=func.coalesce(bindparam("b_detail", type_=Text), writes.c.detail),
-            )
-        )
         rows = [
             {
                 "b_key": item.key,
@@ -203,7 +184,7 @@ class Ledger:
             for item in settled
         ]
         with self._store.write() as connection:
-            self._store.many(connection, statement, rows)
+            self._store.many(connection, self._settling, rows)
 
     def adopt(
         self, found: Mapping[str, str], run_id: int | None, *, message: str | None = "found in the portal"
@@ -310,6 +291,34 @@ class Ledger:
             rows = connection.execute(query).all()
         for row in rows:
             yield _write(row)
+
+    @cached_property
+    def _settling(self) -> Any:
+        """One row's outcome; kept, because building it costs more than running it for fifty rows."""
+        return (
+            update(writes)
+            .where(
+                self._mine,
+                writes.c.key == bindparam("b_key"),
+                or_(and_(writes.c.state == SENT, writes.c.owner == self.owner), writes.c.state == UNKNOWN),
+            )
+            .values(
+                state=bindparam("b_state"),
+                portal_id=bindparam("b_portal_id"),
+                code=bindparam("b_code"),
+                message=bindparam("b_message"),
+                detail=func.coalesce(bindparam("b_detail", type_=Text), writes.c.detail),
+            )
+        )
+
+    @cached_property
+    def _claiming(self) -> Any:
+        return (
+            update(writes)
+            .where(self._mine, writes.c.key.in_(bindparam("b_keys", expanding=True)), writes.c.state == PLANNED)
+            .values(state=SENT, owner=self.owner, sent_at=bindparam("b_now"), lease_until=bindparam("b_lease_until"))
+            .returning(writes.c.key)
+        )
 
     @property
     def _mine(self) -> Any:
