@@ -1,4 +1,4 @@
-"""`b24sync import ...`: run, list, show, report."""
+"""`b24sync import ...`: run, list, show, report, undo."""
 
 from __future__ import annotations
 
@@ -327,3 +327,45 @@ def _run_object(runs: Any, run: Run) -> dict[str, Any]:
 
 def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+@command.command("undo")
+@click.argument("run_id", metavar="RUN", type=int)
+@click.option("--yes", is_flag=True, help="Do not ask before deleting.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@click.pass_context
+def undo(ctx: click.Context, run_id: int, yes: bool, as_json: bool) -> None:
+    """Delete what a run created and nobody touched since; list the rest. Run it again after an interruption.
+
+    Example: b24sync import undo 1
+    """
+    from b24sync.importing.undo import Undo
+    from b24sync.store.runs import Runs
+
+    with opened(ctx.obj) as app:
+        job = Undo(app.client, app.store, app.portal, app.clock, _found(Runs(app.store, app.portal, app.clock), run_id))
+        plan = job.plan()
+        say(f"Run {run_id}: {plan.delete} of its {job.run.entity} items to delete, {len(plan.kept)} touched since stay")
+        if plan.made_for_it:
+            say(f"  {plan.made_for_it} companies and contacts made for it: deleted where nothing else names them")
+        if plan.updated:
+            say(f"  {plan.updated} rows updated items that were there before: an update is not undone")
+        if plan.delete or plan.made_for_it:
+            confirm(f"Delete what run {run_id} created?", yes=yes)
+        try:
+            with progress_line("deletions", plan.delete + plan.made_for_it, app.gate.limits) as advance:
+                result = job.apply(advance)
+        except (RetryLater, PortalBlocked) as error:
+            say(f"b24sync: {error}")
+            ctx.exit(error.exit_code)
+    for kept in result.kept:
+        say(f"  kept: {kept.entity} {kept.item_id} (key {kept.key}): {kept.reason}")
+    counts = {"deleted": result.deleted, "gone": result.gone, "kept": len(result.kept)}
+    counts |= {"refused": result.refused, "unknown": result.unknown}
+    if as_json:
+        print_json({"run": run_id, **counts})
+    else:
+        click.echo(
+            f"Run {run_id}: {', '.join(f'{count} {name}' for name, count in counts.items() if count) or 'nothing'}"
+        )
+    ctx.exit(UNKNOWN_EXIT if result.unknown else REFUSED_EXIT if result.kept else 0)

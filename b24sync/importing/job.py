@@ -31,9 +31,17 @@ from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fiel
 from b24sync.importing.source import Source, open_source
 from b24sync.importing.updates import Change, ItemUpdater, UpdatePlanner, Verdict, change_of, plan_changes
 from b24sync.importing.ways import Row, WayName
-from b24sync.importing.writer import ItemWriter, WriteResult
+from b24sync.importing.writer import ItemWriter, WriteResult, note_times
 from b24sync.portal.directory import Directory, read_directory
-from b24sync.portal.items import DEAL, KEYS_PER_REQUEST, Origin, count_command, find_by_origin, newest_created
+from b24sync.portal.items import (
+    DEAL,
+    KEYS_PER_REQUEST,
+    UPDATED_TIME,
+    Origin,
+    count_command,
+    find_by_origin,
+    newest_created,
+)
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, Ledger
 from b24sync.store.locks import NamedLock
@@ -349,6 +357,8 @@ class ImportJob:
         lock = NamedLock(self._store, self._portal, f"import in order: {self._mapping.entity}", self._clock)
         with lock.held() if self._ordered else nullcontext():
             result = self._write_rows(on_progress, lock)
+        if self.plan.resumed:
+            self._date_earlier_writes()
         if not result.stopped:
             self._write_updates(result.progress, on_progress)
         if self._mapping.holds_product_rows and not result.stopped:
@@ -390,6 +400,12 @@ class ImportJob:
 
         writer = self._writer(self._ledger, self._origin, self.plan.left, ordered=self._ordered, on_progress=progressed)
         return writer.write(self._ready_rows())
+
+    def _date_earlier_writes(self) -> None:
+        """What the run wrote before it was killed may never have been read back."""
+        writes = self._ledger.in_state(DONE, run_id=self.run.id)
+        undated = {w.key: int(w.portal_id) for w in writes if w.portal_id and UPDATED_TIME not in w.detail}
+        note_times(self._client, self._ledger, self._mapping.entity_type_id, undated)
 
     def _write_updates(self, progress: Progress, on_progress: Callable[[Progress], None]) -> None:
         if not self.plan.updates_left:

@@ -126,7 +126,7 @@ class Runs:
             return bool(connection.execute(update(runs).where(*mine).values(owner=self._owner, message=None)).rowcount)
 
     def set_state(self, run_id: int, state: str, message: str | None = None) -> None:
-        finished = self._clock.wall_s() if state in (FINISHED, STOPPED) else None
+        finished = self._clock.wall_s() if state in (FINISHED, STOPPED, UNDONE) else None
         with self._store.write() as connection:
             connection.execute(
                 update(runs).where(runs.c.id == run_id).values(state=state, message=message, finished_at=finished)
