@@ -21,6 +21,7 @@ from b24sync.clock import Clock
 from b24sync.errors import ConfigError
 from b24sync.importing.compare import Comparison
 from b24sync.importing.draft import Draft, RowError
+from b24sync.importing.excerpt import fingerprint
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
 from b24sync.importing.fields import Kind, find_field
 from b24sync.importing.importer import Importer
@@ -45,7 +46,19 @@ from b24sync.portal.items import (
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, Ledger
 from b24sync.store.locks import NamedLock
-from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, STOPPED, UPDATE, Run, RunRow, Runs, updates_of
+from b24sync.store.runs import (
+    FINISHED,
+    PENDING,
+    RUNNING,
+    SKIPPED,
+    STOPPED,
+    UPDATE,
+    Run,
+    RunRow,
+    Runs,
+    product_rows_of,
+    updates_of,
+)
 from b24sync.store.stage_entries import note_created
 from b24sync.transport.client import PortalClient
 
@@ -161,8 +174,7 @@ class ImportJob:
             extractor = Extractor(
                 self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
             )
-            fingerprint = self._fingerprint(source.sha256)
-            self._begin(source.path, fingerprint)
+            self._begin(source.path.absolute(), self._fingerprint(source.sha256))
             try:
                 self._make_plan(read_rows(source, extractor, SeenKeys(), self._importer), directory, source.path.parent)
             except BaseException:
@@ -185,8 +197,8 @@ class ImportJob:
         known = [find_field(self._mapping.entity, name) for name in self._mapping.fields_used]
         return any(one is not None and one.kind in (Kind.USER, Kind.USERS, Kind.USER_FIELD) for one in known)
 
-    def _begin(self, file: Path, fingerprint: str) -> None:
-        interrupted = self._runs.interrupted(fingerprint)
+    def _begin(self, file: Path, known_by: str) -> None:
+        interrupted = self._runs.interrupted(known_by)
         if interrupted is not None and self._runs.adopt(interrupted):
             self.run = interrupted
             self.plan.resumed = True
@@ -194,12 +206,12 @@ class ImportJob:
             self._runs.clear_rows(interrupted.id)
             return
         self.run = self._runs.start(
-            command="import", entity=self._mapping.entity, what=self.what, file=str(file), fingerprint=fingerprint
+            command="import", entity=self._mapping.entity, what=self.what, file=str(file), fingerprint=known_by
         )
 
     def _fingerprint(self, file_sha256: str) -> str:
         mapping = repr(sorted(self._mapping.model_dump().items(), key=lambda item: item[0]))
-        return hashlib.sha256(f"{file_sha256}\n{mapping}".encode()).hexdigest()
+        return fingerprint(file_sha256, hashlib.sha256(mapping.encode()).hexdigest())
 
     def _spool(self, results: Iterator[Draft | RowError], resolver: Resolver) -> dict[Link, array[int]]:
         """Store every row; returns the distinct links with the lines that hold them."""
@@ -424,10 +436,15 @@ class ImportJob:
 
     def _write_product_rows(self) -> int:
         """Set the product rows of what this run has created; how many items' rows were refused."""
-        ledger = Ledger(self._store, self._portal, f"productrows:{self.what}", self._clock)
+        ledger = Ledger(self._store, self._portal, product_rows_of(self.what), self._clock)
         ledger.plan([(item.key, None) for item in self._product_rows()], self.run.id)
         writer = ProductRowsWriter(self._client, ledger, self._origin.entity_type_id)
         writer.write(self._product_rows())
+        items = self._product_rows()
+        while piece := list(islice(items, KEYS_PER_REQUEST)):
+            # Setting them changed the items: undo must know that it was us.
+            ids = {item.key: item.item_id for item in piece}
+            note_times(self._client, self._ledger, self._origin.entity_type_id, ids)
         return writer.progress.refused
 
     def _product_rows(self) -> Iterator[ItemRows]:

@@ -31,7 +31,7 @@ from b24sync.portal.items import (
 )
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, FOUND, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
-from b24sync.store.runs import UNDONE, Run, Runs, updates_of
+from b24sync.store.runs import UNDONE, Run, Runs, product_rows_of, updates_of
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
@@ -96,6 +96,7 @@ class _Kind:
         self.made = undo.ledger(what)
         self.changes = undo.ledger(updates_of(what))
         self.deletions = undo.ledger(f"undo {what}")
+        self._product_rows = undo.ledger(product_rows_of(what))
         self.children: dict[int, str] = {}
         """What is not ours and hangs on an item, by the item's id."""
         self._looked_at: set[int] = set()
@@ -127,13 +128,15 @@ class _Kind:
             if w.portal_id
         ]
 
-    def look_at(self, ids: Sequence[int], *, named: bool) -> None:
+    def look_at(self, items: Sequence[Doomed], *, named: bool) -> None:
         """Find out what hangs on items, once for each; with `named` also which items name them."""
-        fresh = [item_id for item_id in ids if item_id not in self._looked_at]
-        self._looked_at.update(fresh)
-        self.children.update(strange_children(self._undo.client, self.entity_type_id, fresh))
+        fresh = {item.made_as: item.item_id for item in items if item.item_id not in self._looked_at}
+        self._looked_at.update(fresh.values())
+        own_rows = {fresh[key] for key, write in self._product_rows.states(list(fresh)).items() if write.state == DONE}
+        ids = list(fresh.values())
+        self.children.update(strange_children(self._undo.client, self.entity_type_id, ids, own_rows))
         if named:
-            self.children.update(users_of(self._undo.client, self.entity_type_id, fresh))
+            self.children.update(users_of(self._undo.client, self.entity_type_id, ids))
 
     def forget(self, items: Iterable[Doomed]) -> None:
         """The items are no longer there: the same rows may be imported again."""
@@ -223,14 +226,12 @@ class Undo:
         """(to delete, to keep, gone already), piece by piece."""
         items = iter(kind.items())
         while piece := list(islice(items, size)):
-            rows = read_by_ids(
-                self.client, kind.entity_type_id, [item.item_id for item in piece], [UPDATED_TIME, "updatedBy"]
-            )
+            ids = [item.item_id for item in piece]
+            rows = read_by_ids(self.client, kind.entity_type_id, ids, [UPDATED_TIME, "updatedBy"])
             reasons = {item.item_id: _changed(item, rows[item.item_id]) for item in piece if item.item_id in rows}
-            quiet = [item_id for item_id, reason in reasons.items() if not reason]
-            reasons.update(strange_children(self.client, kind.entity_type_id, quiet))
-            if kind is not self._main:
-                reasons.update(users_of(self.client, kind.entity_type_id, quiet))
+            quiet = [item for item in piece if reasons.get(item.item_id) == ""]
+            kind.look_at(quiet, named=kind is not self._main)
+            reasons.update({i.item_id: kind.children[i.item_id] for i in quiet if i.item_id in kind.children})
             yield (
                 [item for item in piece if reasons.get(item.item_id) == ""],
                 [Kept(kind.entity, i.item_id, i.made_as, reasons[i.item_id]) for i in piece if reasons.get(i.item_id)],

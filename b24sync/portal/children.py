@@ -7,7 +7,7 @@ tasks/tasks-task-list.md (UF_CRM_TASK), crm/universal/product-rows/crm-item-prod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from b24sync.errors import PortalRefused
@@ -20,7 +20,6 @@ from b24sync.transport.protocol import Command
 OURS = "b24sync"
 """ORIGINATOR_ID of our activities; our tasks carry a tag that begins with it."""
 SHORT_CODES: Mapping[int, str] = {LEAD: "L", DEAL: "D", CONTACT: "C", COMPANY: "CO"}
-WITH_PRODUCT_ROWS = frozenset({LEAD, DEAL})
 
 _NOT_THERE = frozenset({"ERROR_METHOD_NOT_FOUND", "ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND"})
 """The portal knows no such thing, so nothing of it can hang on an item."""
@@ -31,8 +30,12 @@ def short_code(entity_type_id: int) -> str:
     return SHORT_CODES.get(entity_type_id) or f"T{entity_type_id:x}"
 
 
-def strange_children(client: PortalClient, entity_type_id: int, ids: Sequence[int]) -> dict[int, str]:
+def strange_children(
+    client: PortalClient, entity_type_id: int, ids: Sequence[int], own_product_rows: Set[int] = frozenset()
+) -> dict[int, str]:
     """What hangs on items and is not ours, in words, by the item's id. Cost: two or three requests per 50 items.
+
+    `own_product_rows`: items whose product rows we set ourselves.
 
     Raises PortalRefused where the webhook may not look (scope task), RetryLater, PortalBlocked.
     """
@@ -44,7 +47,7 @@ def strange_children(client: PortalClient, entity_type_id: int, ids: Sequence[in
         commands[f"a{item_id}"] = Command("crm.activity.list", {"filter": owner, "select": select, "start": 0})
         bound = {"UF_CRM_TASK": f"{code}_{item_id}"}
         commands[f"t{item_id}"] = Command("tasks.task.list", {"filter": bound, "select": ["ID", "TITLE", "TAGS"]})
-        if entity_type_id in WITH_PRODUCT_ROWS or entity_type_id >= FIRST_SMART_PROCESS:
+        if item_id not in own_product_rows and may_have_product_rows(entity_type_id):
             commands[f"p{item_id}"] = product_rows_command(code, item_id)
     found: dict[int, str] = {}
     words = {"a": _strange_activity, "t": _strange_task, "p": _product_rows}
@@ -53,6 +56,11 @@ def strange_children(client: PortalClient, entity_type_id: int, ids: Sequence[in
         if said:
             found.setdefault(int(name[1:]), said)
     return found
+
+
+def may_have_product_rows(entity_type_id: int) -> bool:
+    """Deals and leads, and smart processes where that is switched on."""
+    return entity_type_id in (LEAD, DEAL) or entity_type_id >= FIRST_SMART_PROCESS
 
 
 def product_rows_command(short: str, item_id: int) -> Command:

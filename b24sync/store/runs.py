@@ -25,6 +25,11 @@ def updates_of(what: str) -> str:
     return f"update {what}"
 
 
+def product_rows_of(what: str) -> str:
+    """The ledger's `what` of product rows set on items that `what` made."""
+    return f"productrows:{what}"
+
+
 def update_key(run_id: int, key: str) -> str:
     """The key of a run's update of the item that carries `key`: once per run, whatever it changes."""
     return f"{run_id}/{key}"
