@@ -17,6 +17,7 @@ from .switches import Switches
 
 JSON_TYPE = "application/json; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
+FILE_TYPE = "application/octet-stream"
 
 
 @dataclass(slots=True)

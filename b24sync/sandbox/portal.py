@@ -32,6 +32,7 @@ from .model import dumps, planting, reports
 from .model.chats import Chats
 from .model.dictionaries import Dictionaries
 from .model.disk import Disk
+from .model.drive_links import Link
 from .model.entities import EntityType, standard_types
 from .model.fields import Field
 from .model.groups import Groups
@@ -103,6 +104,8 @@ class Portal:
         self.checklist_items = Records()
         self.chats = Chats()
         self.disk = Disk()
+        self.links: dict[str, Link] = {}
+        """Tokens of addresses for downloads and uploads."""
         self.notifications = Records()
         self.notified = 0
         """Notifications sent, those counted too that a later one with their TAG replaced."""

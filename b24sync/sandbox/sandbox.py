@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from . import wire
-from .answers import HTML_TYPE, Reply, error_body, html_reply
+from .answers import FILE_TYPE, HTML_TYPE, Reply, error_body, html_reply
 from .auth import App, Auth
 from .calls import CallLedger, CallRecord
 from .clock import SandboxClock
@@ -24,6 +24,7 @@ from .events import Deliveries
 from .faults import FaultBook
 from .inbound import HttpRequest
 from .limits import PLANS, Plan
+from .model import drive_links
 from .registry import METHODS, ApiError, Method
 from .server import Listener
 from .switches import Switches
@@ -172,6 +173,8 @@ class Sandbox:
     def answer(self, request: HttpRequest) -> tuple[Reply, CallRecord | None]:
         """Route one request: REST, OAuth server, control API."""
         path = request.path
+        if path in ("/rest/download.json", "/rest/upload.json"):
+            return self._file(request), None
         if path.startswith("/rest/"):
             return self.engine.handle(request)
         if path.startswith("/_sandbox/"):
@@ -193,6 +196,31 @@ class Sandbox:
             if not error.text:
                 del answer["error_description"]
             return Reply(error.status, wire.to_json(answer))
+
+    def _file(self, request: HttpRequest) -> Reply:
+        """Bodies of files by a link with a token: GET downloads, a multipart POST uploads (disk-folder-upload-file.md).
+
+        These requests are none of REST: they count in no limit and stand in no ledger.
+        """
+        from .methods.disk import made_row
+
+        query, _ = wire.parse_query(request.query)
+        token = str(query.get("token", ""))
+        with self.portal.lock:
+            if request.path.startswith("/rest/download"):
+                found = drive_links.body_of(self.portal, token)
+                return html_reply(404, "Not Found") if found is None else Reply(200, found[1], FILE_TYPE)
+            form, _ = wire.decode_body(request.headers.get("content-type", ""), request.body, None)
+            part = form.get("file") if isinstance(form, dict) else None
+            if not isinstance(part, dict):
+                return Reply(400, wire.to_json({"error": "ERROR_ARGUMENT", "error_description": "No file"}))
+            try:
+                row = drive_links.receive(self.portal, token, str(part["name"]), part["content"])
+            except drive_links.NameTaken:
+                return Reply(400, wire.to_json({"error": "DISK_OBJ_22000", "error_description": "Name is taken"}))
+            if row is None:
+                return html_reply(404, "Not Found")
+            return Reply(200, wire.to_json({"result": made_row(self.portal, row)}))
 
     def connection_failed(self) -> None:
         """A connection's thread broke: record and print, never hide."""

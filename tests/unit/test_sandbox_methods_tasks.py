@@ -275,7 +275,7 @@ def test_files_are_put_into_a_chat_by_one_call(portal: Calls) -> None:
     answer = portal.result("im.v2.File.upload", dialogId=f"chat{chat}", fields=fields)
     assert (answer["chatId"], answer["file"]["size"]) == (chat, 8)
     url = portal.result("im.v2.File.download", dialogId=f"chat{chat}", fileId=answer["file"]["id"])["downloadUrl"]
-    assert url.endswith(f"/disk/download/{answer['file']['id']}/")
+    assert "/rest/download.json?token=disk%7C" in url
     wrong = portal.refusal("im.v2.File.upload", dialogId=f"chat{chat}", fields={**fields, "content": "ы"})
     assert wrong[0] == "FILE_INVALID_CONTENT"
     assert portal.portal.dump("task_comments")[0]["files"] == ["договор.pdf"]

@@ -9,6 +9,7 @@ from . import (  # noqa: F401 - imported for registration
     classic,
     currencies,
     dealcategories,
+    disk,
     duplicates,
     event_bindings,
     group_acts,

@@ -11,7 +11,7 @@ import base64
 import binascii
 from typing import Any
 
-from ..model import tasks
+from ..model import drive_links, tasks
 from ..model.chats import Chat
 from ..model.moments import iso_moment
 from ..model.records import Row
@@ -126,8 +126,8 @@ def file_row(portal: Portal, chat_id: int, object_id: int) -> dict[str, Any]:
         "authorId": file["CREATED_BY"],
         "authorName": portal.users[file["CREATED_BY"]].full_name,
         "urlPreview": "",
-        "urlShow": f"/disk/download/{object_id}/",
-        "urlDownload": f"/disk/download/{object_id}/",
+        "urlShow": drive_links.download_url(portal, object_id),
+        "urlDownload": drive_links.download_url(portal, object_id),
     }
 
 
@@ -203,7 +203,7 @@ def download(call: Call) -> Answer:
     file_id = integer(argument(call, "fileId"))
     if not any(file_id in row["FILES"] for row in call.portal.chats.of(chat.id)):
         raise ApiError("FILE_NOT_FOUND", "File not found")
-    return Answer({"downloadUrl": f"{call.portal.base}/disk/download/{file_id}/"})
+    return Answer({"downloadUrl": drive_links.download_url(call.portal, file_id or 0)})
 
 
 # -- notifications ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..model import tasks
+from ..model import drive_links, tasks
 from ..model.filters import Compiler, FilterFault, compile_order
 from ..model.moments import iso_moment, parse_moment
 from ..model.records import MOMENT, NUMBER, TEXT, Row, columns_of
@@ -139,14 +139,14 @@ def attachment(portal: Portal, attachment_id: int) -> dict[str, str]:
     held = portal.disk.attachments.get(attachment_id)
     file = portal.disk.objects.get(held["OBJECT_ID"]) if held else None
     assert file is not None
-    url = f"/bitrix/tools/disk/uf.php?attachedId={attachment_id}"
+    url = drive_links.download_url(portal, file["ID"])
     return {
         "ATTACHMENT_ID": str(attachment_id),
         "NAME": file["NAME"],
         "SIZE": str(file["SIZE"]),
         "FILE_ID": str(file["FILE_ID"]),
-        "DOWNLOAD_URL": f"{url}&action=download&ncc=1",
-        "VIEW_URL": f"{url}&action=show&ncc=1",
+        "DOWNLOAD_URL": url,
+        "VIEW_URL": url,
     }
 
 

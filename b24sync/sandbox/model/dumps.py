@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -295,6 +296,28 @@ def notifications(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]
     return [row for row in portal.notifications if wanted in (0, row["USER_ID"])]
 
 
+def disk(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Files and folders with their storage, version and SHA-256; deleted ones too."""
+    rows = []
+    for row in portal.disk.objects:
+        storage = portal.disk.storages[row["STORAGE_ID"]]
+        body = portal.disk.bodies.get(row.get("FILE_ID", 0))
+        rows.append(
+            {
+                "id": row["ID"],
+                "type": row["TYPE"],
+                "name": row["NAME"],
+                "parent_id": row["PARENT_ID"],
+                "storage": f"{storage.entity_type} {storage.entity_id}",
+                "deleted": row["DELETED_TYPE"] != 0,
+                "version": row.get("VERSION"),
+                "size": row.get("SIZE"),
+                "sha256": None if body is None else hashlib.sha256(body).hexdigest(),
+            }
+        )
+    return rows
+
+
 def mails(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
     """Letters the portal would have sent: kind (invitation, crm), to, ..."""
     return list(portal.mails)
@@ -330,6 +353,7 @@ READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
     "users": users,
     "groups": groups,
     "mails": mails,
+    "disk": disk,
     "tasks": tasks,
     "task_comments": task_comments,
     "notifications": notifications,

@@ -49,6 +49,7 @@ def figures(portal: Portal) -> dict[str, Any]:
         "pipelines": sum(len(portal.pipelines.of(type_id)) for type_id in portal.types),
         "users": len(portal.users),
         "tasks": task_figures(portal),
+        "files": sum(1 for row in portal.disk.objects if row["TYPE"] == "file"),
         "notifications": len(portal.notifications),
         "notified": portal.notified,
         "product_rows": sum(1 for _ in portal.product_rows),
