@@ -3,8 +3,12 @@
 See docs/rules.md.
 """
 
+from typing import TYPE_CHECKING
+
 from b24sync.automation.causes import Cause
+from b24sync.automation.items import Item
 from b24sync.automation.params import (
+    Assign,
     Duration,
     Field,
     FirstStage,
@@ -30,17 +34,28 @@ from b24sync.automation.triggers import (
 )
 from b24sync.errors import GiveUp, RetryLater
 
+if TYPE_CHECKING:
+    from b24sync.automation.context import Context
+    from b24sync.automation.task_acts import Task
+else:
+    from typing import Any as Context  # for annotations: a rule never makes one, and its module is not needed here
+    from typing import Any as Task
+
 __all__ = [
+    "Assign",
     "Cause",
+    "Context",
     "Duration",
     "Field",
     "FirstStage",
     "GiveUp",
+    "Item",
     "Pipeline",
     "Process",
     "RetryLater",
     "RuleParams",
     "Stage",
+    "Task",
     "User",
     "WorkflowTemplate",
     "answered",

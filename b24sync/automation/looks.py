@@ -6,19 +6,21 @@ tasks by `tasks.task.get`, 50 a request (api-reference/tasks/tasks-task-get.md).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from b24sync.automation.portals import TASK, type_id_of
 from b24sync.automation.rulebook import RuleBook, field_codes
-from b24sync.errors import PortalRefused
 from b24sync.portal.items import CONTACT, DEAL, FIRST_SMART_PROCESS, LEAD, list_command
 from b24sync.portal.pages import PAGE, items_of
 from b24sync.portal.tasks import get_command, task_of
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Refused
 from b24sync.transport.protocol import Command
+
+LOG = logging.getLogger("b24sync.dispatch")
 
 COMMON = ("title", "assignedById", "createdTime", "updatedTime")
 STAGED = ("stageId", "categoryId", "movedTime", "companyId", "contactId")
@@ -64,12 +66,14 @@ class Look:
 
     rows: dict[str, dict[int, dict[str, Any]]] = field(default_factory=dict)
     asked: dict[str, list[int]] = field(default_factory=dict)
+    history: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By kind: where the stage history was read from, and up to which row."""
 
 
 def look_at(client: PortalClient, book: RuleBook, wanted: Mapping[str, Sequence[int]]) -> Look:
     """Read items of any kinds. Cost: one request per 2,500 items, one per 50 tasks.
 
-    Raises PortalUnreachable, PortalBlocked; PortalRefused when the webhook may not read a kind.
+    A kind that the webhook may not read is as if it was not asked for. Raises PortalUnreachable, PortalBlocked.
     """
     look = Look({entity: {} for entity in wanted}, {entity: list(ids) for entity, ids in wanted.items()})
     pieces = list(_pieces(book, wanted))
@@ -77,10 +81,17 @@ def look_at(client: PortalClient, book: RuleBook, wanted: Mapping[str, Sequence[
     for name, answer in client.read_all(commands, priority="interactive").items():
         entity, command = pieces[int(name[1:])]
         if isinstance(answer, Refused):
-            raise PortalRefused(command.method, answer.code, answer.text, hint="The webhook needs this scope.")
+            # One kind that the webhook may not read must not hold up the others.
+            LOG.error("%s is refused by the portal (%s: %s): nothing is known of %s", *_said(command, answer), entity)
+            look.asked[entity] = []
+            continue
         for row in _rows(entity, answer.result):
             look.rows[entity][int(row["id"])] = row
     return look
+
+
+def _said(command: Command, answer: Refused) -> tuple[str, str, str]:
+    return command.method, answer.code, answer.text
 
 
 def _pieces(book: RuleBook, wanted: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, Command]]:

@@ -12,7 +12,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from b24sync.automation.causes import CHANGED, CREATED, DELETED, DUE, ENTERED, LEFT, Cause, changes, moment_of
+from b24sync.automation.causes import (
+    CHANGED,
+    CREATED,
+    DELETED,
+    DUE,
+    ENTERED,
+    LEFT,
+    Cause,
+    changes,
+    comparable,
+    moment_of,
+)
 from b24sync.automation.looks import has_stages, kept
 from b24sync.automation.process import Handler
 from b24sync.automation.rulebook import Rule, RuleBook
@@ -196,8 +207,9 @@ def _draft(item: Seen, watched: Iterable[str]) -> _Draft:
     if last is None or last.gone:
         if item.first_seen_as == OLD:
             return draft
-        # New since we watch: what it was made with has changed from nothing.
+        # New since we watch: what it was made with has changed from nothing. A 0 or a no is what the portal fills in.
         draft.net.append((CREATED, "", None, None))
+        row = {name: value for name, value in row.items() if comparable(value) != "0"}
         last = Snapshot(item.entity_id, dict.fromkeys(watched))
     for change in changes(last.fields, _whole(row, watched), watched):
         draft.net.append((CHANGED, change.field, change.before, change.after))

@@ -188,6 +188,35 @@ class WorkflowTemplate(Reference):
         raise Unresolved(f"template {self.given!r} does not exist{_hint(nearest(self.given, known))}")
 
 
+COMPANY, DEPARTMENT_HEAD = "company", "department_head"
+
+
+@dataclass(frozen=True)
+class Assign(Reference):
+    """Who becomes responsible: a person, a list of people in turn, `company` or `department_head`.
+
+    `people`: one or more users; empty for the two words.
+    """
+
+    names: tuple[str, ...] = ()
+    people: tuple[User, ...] = ()
+
+    @classmethod
+    def _taken(cls, value: Any) -> Assign:
+        if isinstance(value, cls):
+            return value
+        names = value if isinstance(value, list | tuple) else [value]
+        users = [User._taken(name) for name in names]
+        if not users:
+            raise ValueError("must name somebody")
+        return cls(users[0].given, tuple(user.given for user in users))
+
+    def resolved(self, portal: Portal, pipelines: Sequence[int]) -> Assign:
+        if self.names in ((COMPANY,), (DEPARTMENT_HEAD,)):
+            return self
+        return replace(self, people=tuple(User(name).resolved(portal, pipelines) for name in self.names))
+
+
 class Duration(timedelta):
     """A length of time, written as `30m`, `2h`, `1d`."""
 

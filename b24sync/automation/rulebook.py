@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import b24sync
 from b24sync.automation.causes import CHANGED, DUE
 from b24sync.automation.params import Field, Portal, Reference, RuleParams, Stage, read_params, resolve_params
 from b24sync.automation.process import Handler, Process
 from b24sync.automation.triggers import TASK_KINDS
+from b24sync.bundled import bundled_folder
 from b24sync.config import Config
 from b24sync.errors import ConfigError
 
@@ -136,18 +136,11 @@ def rule_files(config: Config) -> list[Path]:
     """The rule files in their order: of each folder by name."""
     folders = [config.resolve(path) for path in config.paths.rules]
     if folders == [config.resolve(Path("rules"))] and not folders[0].exists():
-        folders = [bundled_rules()]
+        folders = [bundled_folder("rules")]
     found: list[Path] = []
     for folder in folders:
         found += [folder] if folder.is_file() else sorted(folder.glob("[!_.]*.py"))
     return found
-
-
-def bundled_rules() -> Path:
-    """The folder of the rule files that come with b24sync."""
-    package = Path(b24sync.__file__).parent
-    inside = package / "_bundled" / "rules"
-    return inside if inside.is_dir() else package.parent / "rules"
 
 
 def load_file(path: Path) -> list[Process]:
@@ -223,7 +216,8 @@ def _unknown_names(process: Process, params: RuleParams, portals: Mapping[str, P
             known = name in type(params).model_fields or name == "*" or trigger.kind in TASK_KINDS
             if known and value is not None and trigger.kind in (CHANGED, DUE) and isinstance(value, Stage):
                 yield f"{handler.name}: {trigger} waits for a field, {name} is a stage"
-            if not known and trigger.kind in (CHANGED, DUE) and portal and name not in portal.directory.fields:
+            absent = name.startswith("UF_") and portal is not None and name not in portal.directory.fields
+            if not known and trigger.kind in (CHANGED, DUE) and absent:
                 yield f"{handler.name}: {trigger}: {name} is neither a parameter nor a field"
 
 

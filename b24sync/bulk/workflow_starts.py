@@ -24,10 +24,10 @@ from b24sync.portal.directory import Directory, nearest, normal
 from b24sync.portal.items import DEAL, read_by_ids, walk
 from b24sync.portal.stage_history import newest_id, rows_after
 from b24sync.portal.workflows import START, Template, instances_of, start_command, waiting_on
-from b24sync.store.cursors import read_cursor, save_cursor
+from b24sync.store.cursors import read_cursor, save_cursor, save_cursor_in
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
-from b24sync.store.stage_entries import note_entries
+from b24sync.store.stage_entries import Sighting, note_entries, note_moves
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Unknown
 from b24sync.transport.protocol import Command
@@ -177,6 +177,17 @@ class WorkflowStarts:
                 starts.append(Start(key, deal_id, rule, row.get(rule.trace) if rule.trace else None))
         return list({start.key: start for start in starts}.values())
 
+    def of_deal(self, deal: Mapping[str, Any], entry: tuple[str, int]) -> list[Start]:
+        """What would be started for one deal's stay in a stage: (stage id, n) as the stage entries number it."""
+        deal_id, (stage_id, n) = int(deal["id"]), entry
+        return [
+            Start(
+                f"{deal_id}/{rule.template.id}/{stage_id}#{n}", deal_id, rule, deal[rule.trace] if rule.trace else None
+            )
+            for rule in self._rules
+            if rule.stage_id == stage_id
+        ]
+
     def _note_history(self) -> None:
         """Stages that deals passed since the last look: a deal that left a stage and came back has a new entry.
 
@@ -195,9 +206,11 @@ class WorkflowStarts:
             return
         rows = rows_after(self._client, int(cursor))
         while piece := list(islice(rows, HISTORY_PIECE)):
-            seen = [(deal_id, stage_id) for _, deal_id, stage_id in piece]
-            note_entries(self._store, self._portal, "deal", seen, source="history", at=self._clock.wall_s())
-            save_cursor(self._store, self._portal, HISTORY_CURSOR, str(piece[-1][0]))
+            seen = [Sighting(deal_id, stage_id, row_id) for row_id, deal_id, stage_id in piece]
+            now = self._clock.wall_s()
+            with self._store.write() as connection:
+                note_moves(self._store, connection, self._portal, "deal", seen, source="history", at=now)
+                save_cursor_in(self._store, connection, self._portal, HISTORY_CURSOR, str(piece[-1][0]))
 
     def open_starts(self, starts: Sequence[Start]) -> list[Start]:
         """Those that are not known to be started yet."""

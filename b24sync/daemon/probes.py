@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from b24sync.automation.portal_rules import WATCHING
 from b24sync.daemon.intake import Intake
 from b24sync.daemon.wiring import BEAT, Daemon
 from b24sync.errors import StoreError
@@ -14,14 +15,17 @@ from b24sync.store.jobs import Jobs
 
 
 def readiness(daemon: Daemon, worker_alive: bool) -> tuple[bool, dict[str, Any]]:
-    """Whether events can be stored and our worker lives; the report says which of the two fails."""
+    """Whether events can be stored, our worker lives and the rules miss nothing; the report says what fails."""
     try:
         with daemon.store.quick_write():
             store = "ok"
     except StoreError as error:
         store = str(error)
     report = {"store": store, "worker": "ok" if worker_alive else "not running"}
-    return store == "ok" and worker_alive, report
+    if store == "ok":
+        blind = [name for name in daemon.portals if read_cursor(daemon.store, name, WATCHING) != "yes"]
+        report["rules"] = f"have not looked at {', '.join(blind)} yet" if blind else "ok"
+    return all(said == "ok" for said in report.values()), report
 
 
 def metrics_text(daemon: Daemon, intake: Intake, commit: GroupCommit) -> str:

@@ -7,26 +7,28 @@ itself in these two places. Never imports pandas or fast-bitrix24: they cost a h
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from b24sync.automation.dispatch import BATCH
 from b24sync.automation.engine import Handler, Work
+from b24sync.automation.portal_rules import ITEM_LANES, START_LANE, PortalRules
 from b24sync.automation.schedule import Schedule
 from b24sync.clock import Clock, SystemClock
 from b24sync.config import Config, PortalConfig, load_config
 from b24sync.store.cursors import save_cursor
 from b24sync.store.engine import Store, open_store
 from b24sync.store.jobs import DISPATCH, Jobs
+from b24sync.store.lanes import Lanes, Message
 from b24sync.transport.address import Address
 from b24sync.transport.client import PortalClient, credential_of
 from b24sync.transport.gate import Gate, Limits
 from b24sync.transport.masking import MASK
 
 BEAT = "worker_beat"
-DISPATCH_BATCH = 2500
-"""Events at once: what one request can read, 50 list commands of 50 ids."""
 RETENTION_LINE = "30 3 * * *"
 
 
@@ -39,6 +41,7 @@ class Daemon:
     store: Store
     clock: Clock
     _clients: threading.local = field(default_factory=threading.local)
+    _rules: dict[str, PortalRules] = field(default_factory=dict)
 
     def client(self, portal: str) -> PortalClient:
         """The calling thread's client of a portal. Raises ConfigError for a portal without a webhook."""
@@ -50,6 +53,14 @@ class Daemon:
             address = Address(self.store, portal, webhook, self.portals[portal].hosts)
             clients[portal] = PortalClient(address, gate, self.clock)
         return clients[portal]
+
+    def rules(self, portal: str) -> PortalRules:
+        """The rules of a portal; nothing is asked of it before they are needed."""
+        if portal not in self._rules:
+            zone = self.portals[portal].zone
+            client = partial(self.client, portal)
+            self._rules.setdefault(portal, PortalRules(client, self.store, portal, self.clock, self.config, zone))
+        return self._rules[portal]
 
     def beat(self) -> None:
         """Leave a sign of life of the worker."""
@@ -86,16 +97,29 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
     def forget_old(work: Work) -> None:
         Jobs(daemon.store, work.portal, daemon.clock).forget_old()
 
+    def of_rules(run: Callable[[PortalRules, Work], None]) -> Callable[[Work], None]:
+        return lambda work: run(daemon.rules(work.portal), work)
+
+    job = Handler(of_rules(PortalRules.run_job))
     return {
-        DISPATCH: Handler(_no_rules, batch=DISPATCH_BATCH),
+        DISPATCH: Handler(of_rules(PortalRules.dispatch), batch=BATCH),
         "cron:retention": Handler(forget_old),
+        "cron:sweep": Handler(of_rules(PortalRules.sweep)),
+        START_LANE: Handler(of_rules(PortalRules.start_watching)),
+        **dict.fromkeys(ITEM_LANES, job),
     }
 
 
 def schedules(daemon: Daemon) -> list[Schedule]:
     """What ticks when, in the portals' zones."""
-    return [Schedule(name, "retention", RETENTION_LINE, portal.zone) for name, portal in daemon.portals.items()]
+    lines = {"retention": RETENTION_LINE, "sweep": daemon.config.sweep.every}
+    return [
+        Schedule(portal, name, line, config.zone)
+        for portal, config in daemon.portals.items()
+        for name, line in lines.items()
+    ]
 
 
-def _no_rules(work: Work) -> None:
-    """Without rules an event asks for nothing."""
+def watch(daemon: Daemon) -> None:
+    """Ask for what rules need before they can miss nothing; `ready` says when it is there."""
+    Lanes(daemon.store, daemon.clock).publish_now([Message(name, START_LANE, "start") for name in daemon.portals])

@@ -11,7 +11,7 @@ from typing import Any
 
 from b24sync.automation.runner import LocalRunner
 from b24sync.automation.schedule import Crons
-from b24sync.daemon.wiring import Daemon, handlers, schedules
+from b24sync.daemon.wiring import Daemon, handlers, schedules, watch
 
 REPLACE_ME = 75
 """Exit code of a worker with a job that cannot be ended: start another one."""
@@ -25,6 +25,7 @@ def run_worker(daemon: Daemon, *, under_serve: bool, say: Callable[[str], None])
     crons = Crons(daemon.store, daemon.clock, schedules(daemon))
     runner = LocalRunner(daemon.store, daemon.clock, handlers(daemon), crons, list(daemon.portals), beat=daemon.beat)
     stop = threading.Event()
+    watch(daemon)
 
     def end(*_: Any) -> None:
         stop.set()

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from b24sync.portal.items import DEAL
+from b24sync.portal.items import DEAL, LEAD
 from b24sync.portal.pages import items_of, walk_by_id
 from b24sync.transport.client import PortalClient
+from b24sync.transport.gate import Priority
 from b24sync.transport.protocol import Command
 
 METHOD = "crm.stagehistory.list"
-SELECT = ["ID", "OWNER_ID", "STAGE_ID"]
 WHOLE = ["ID", "TYPE_ID", "OWNER_ID", "CREATED_TIME", "CATEGORY_ID", "STAGE_SEMANTIC_ID", "STAGE_ID"]
 
 
@@ -29,20 +29,23 @@ class HistoryRow:
     semantics: str
 
 
-def newest_id(client: PortalClient) -> int:
-    """The id of the newest row of deals; 0 where there is none. Cost: one request."""
-    params = {"entityTypeId": DEAL, "order": {"ID": "DESC"}, "select": ["ID"], "start": 0}
+def newest_id(client: PortalClient, entity_type_id: int = DEAL) -> int:
+    """The id of the newest row of a kind of item; 0 where there is none. Cost: one request."""
+    params = {"entityTypeId": entity_type_id, "order": {"ID": "DESC"}, "select": ["ID"], "start": 0}
     rows = items_of(client.call(METHOD, params).result)
     return int(rows[0]["ID"]) if rows else 0
 
 
-def rows_after(client: PortalClient, after: int) -> Iterator[tuple[int, int, str]]:
-    """(row id, deal id, stage id) of every row above `after`, oldest first. Cost: one request per 2,500 rows.
+def rows_after(
+    client: PortalClient, after: int, entity_type_id: int = DEAL, *, priority: Priority = "bulk"
+) -> Iterator[tuple[int, int, str]]:
+    """(row id, item id, stage id) of every row above `after`, oldest first. Cost: one request per 2,500 rows.
 
-    Ids arrive as numbers or as text (recorded answers and the documentation differ).
+    Ids arrive as numbers or as text (recorded answers and the documentation differ). Leads have STATUS_ID.
     """
-    for row in _walk(client, after, SELECT):
-        yield int(row["ID"]), int(row["OWNER_ID"]), str(row["STAGE_ID"])
+    stage = "STATUS_ID" if entity_type_id == LEAD else "STAGE_ID"
+    for row in _walk(client, after, ["ID", "OWNER_ID", stage], entity_type_id, priority):
+        yield int(row["ID"]), int(row["OWNER_ID"]), str(row[stage])
 
 
 def history_after(client: PortalClient, after: int) -> Iterator[HistoryRow]:
@@ -66,10 +69,16 @@ def read_row(row: Mapping[str, Any]) -> HistoryRow:
     )
 
 
-def _walk(client: PortalClient, after: int, select: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _walk(
+    client: PortalClient,
+    after: int,
+    select: Sequence[str],
+    entity_type_id: int = DEAL,
+    priority: Priority = "bulk",
+) -> Iterator[dict[str, Any]]:
     def page_after(cursor: int | str) -> Command:
         params: dict[str, Any] = {
-            "entityTypeId": DEAL,
+            "entityTypeId": entity_type_id,
             "filter": {">ID": cursor},
             "order": {"ID": "ASC"},
             "select": list(select),
@@ -77,4 +86,4 @@ def _walk(client: PortalClient, after: int, select: Sequence[str]) -> Iterator[d
         }
         return Command(METHOD, params)
 
-    return walk_by_id(client, page_after, id_key="ID", after=after)
+    return walk_by_id(client, page_after, id_key="ID", after=after, priority=priority)

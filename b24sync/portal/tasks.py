@@ -24,7 +24,7 @@ PENDING, IN_PROGRESS, SUPPOSEDLY_COMPLETED, COMPLETED, DEFERRED = 2, 3, 4, 5, 6
 OVER = frozenset({SUPPOSEDLY_COMPLETED, COMPLETED})
 SELECT = (
     *("ID", "TITLE", "STATUS", "REAL_STATUS", "RESPONSIBLE_ID", "CREATED_BY", "DEADLINE", "GROUP_ID"),
-    *("CHANGED_DATE", "CLOSED_DATE", "CHAT_ID", "COMMENTS_COUNT", "UF_CRM_TASK"),
+    *("CHANGED_DATE", "CLOSED_DATE", "CHAT_ID", "TASK_CONTROL", "UF_CRM_TASK"),
 )
 PREFIXES = {LEAD: "L", DEAL: "D", CONTACT: "C", COMPANY: "CO", 31: "SI"}
 MESSAGES_AT_ONCE = 50
@@ -82,9 +82,10 @@ def update_task(client: PortalClient, task_id: int | str, fields: Mapping[str, A
     client.call(UPDATE, {"taskId": task_id, "fields": dict(fields)}, write=True, **options)
 
 
-def complete_task(client: PortalClient, task_id: int | str, **options: Any) -> None:
-    """Finish a task. Cost: one request."""
-    client.call(COMPLETE, {"taskId": task_id}, write=True, **options)
+def complete_task(client: PortalClient, task_id: int | str, **options: Any) -> dict[str, Any]:
+    """Finish a task; the task afterwards (it may wait for control). Cost: one request."""
+    answer = client.call(COMPLETE, {"taskId": task_id}, write=True, **options)
+    return {"status": COMPLETED, **_decoded(_one(answer.result))}
 
 
 def read_task(client: PortalClient, task_id: int | str) -> dict[str, Any] | None:
@@ -106,6 +107,10 @@ def _one(result: Any) -> Mapping[str, Any]:
     return task if isinstance(task, Mapping) else {}
 
 
+def _decoded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return task_of(row) if row.get("status") or row.get("STATUS") else {}
+
+
 def task_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """A task as processes see it: numbers as numbers, moments as the portal wrote them."""
     return {
@@ -119,7 +124,7 @@ def task_of(row: Mapping[str, Any]) -> dict[str, Any]:
         "closedDate": _value(row, "closedDate"),
         "changedDate": _value(row, "changedDate"),
         "chatId": _int(_value(row, "chatId")) or None,
-        "commentsCount": _int(_value(row, "commentsCount")) or 0,
+        "controlled": _value(row, "taskControl") in ("Y", True, "1", 1),
     }
 
 

@@ -7,13 +7,13 @@ is waited for; of a dead one it is unknown. Keys are unique per (portal, what), 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Text, and_, bindparam, delete, func, literal, literal_column, or_, select, update
+from sqlalchemy import Connection, Text, and_, bindparam, delete, func, literal, literal_column, or_, select, update
 
 from b24sync.clock import Clock
 from b24sync.store.engine import Store
@@ -24,9 +24,6 @@ PLANNED, SENT, DONE, REFUSED, UNKNOWN = "planned", "sent", "done", "refused", "u
 
 _IS_SENT = writes.c.state == literal_column("'sent'")
 """Written out, not bound: SQLite uses a partial index only where it can read that the condition holds."""
-
-FOUND = "found in the portal"
-"""The message of a row that a look-up found and no write of ours made."""
 
 CHUNK = 500
 """Keys per statement: SQLite of 2020 takes 999 variables."""
@@ -171,8 +168,25 @@ class Ledger:
         with self._store.write() as connection:
             self._store.many(connection, statement, rows)
 
-    def settle(self, settled: Sequence[Settled]) -> None:
-        """Store outcomes of rows that this process has `sent` (or looks up as unknown), in one transaction."""
+    def begin(self, key: str, detail: Mapping[str, Any] | None) -> bool:
+        """Plan one write and claim it at once; False when it is done, or another process has it."""
+        now = self._clock.wall_s()
+        row = {"portal": self._portal, "what": self._what, "key": key, "run_id": None, "state": PLANNED}
+        row["detail"] = _json(detail)
+        with self._store.write() as connection:
+            connection.execute(self._planning(self._store.insert(writes)), [row])
+            claimed = connection.execute(
+                update(writes)
+                .where(self._mine, writes.c.key == key, writes.c.state == PLANNED)
+                .values(state=SENT, owner=self.owner, sent_at=now, lease_until=now + LEASE_S)
+            )
+        return bool(claimed.rowcount)
+
+    def settle(self, settled: Sequence[Settled], *, also: Callable[[Connection], None] | None = None) -> None:
+        """Store outcomes of rows that this process has `sent` (or looks up as unknown), in one transaction.
+
+        `also` stores what belongs to them in the same transaction.
+        """
         if not settled:
             return
         rows = [
@@ -188,8 +202,12 @@ class Ledger:
         ]
         with self._store.write() as connection:
             self._store.many(connection, self._settling, rows)
+            if also is not None:
+                also(connection)
 
-    def adopt(self, found: Mapping[str, str], run_id: int | None, *, message: str | None = FOUND) -> None:
+    def adopt(
+        self, found: Mapping[str, str], run_id: int | None, *, message: str | None = "found in the portal"
+    ) -> None:
         """Record as done what a look-up found in the portal: key -> portal id. Also for keys never planned."""
         if not found:
             return

@@ -22,6 +22,7 @@ class Snapshot:
     fields: Mapping[str, Any]
     version: int = 0
     gone: bool = False
+    seen_at: float = 0.0
 
 
 class Snapshots:
@@ -44,7 +45,9 @@ class Snapshots:
                 snapshots.c.entity_id.in_(ids[start : start + CHUNK]),
             )
             for row in connection.execute(query):
-                found[row.entity_id] = Snapshot(row.entity_id, json.loads(row.fields), row.version, row.gone)
+                found[row.entity_id] = Snapshot(
+                    row.entity_id, json.loads(row.fields), row.version, row.gone, row.seen_at
+                )
         return found
 
     def versions(self, connection: Connection, entity: str, ids: Sequence[int]) -> dict[int, int]:

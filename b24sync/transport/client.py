@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential, wait_random
@@ -81,6 +82,12 @@ class PortalClient:
     def host(self) -> str:
         """Host of the portal, with its port where it has one of its own."""
         return self._address.host
+
+    @property
+    def base_url(self) -> str:
+        """The portal's address for people: scheme and host."""
+        parts = urlsplit(self._address.url("server.time"))
+        return f"{parts.scheme}://{parts.netloc}"
 
     def call(
         self,

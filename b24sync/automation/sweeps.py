@@ -1,0 +1,145 @@
+"""Sweeps find what events missed, at the gate's pace, into the same lane as events (design 6).
+
+Changed items by `updatedTime` since the cursor, with overlap; new ones by their ids, since an import may date them
+back; stages by the stage history, which also knows moves between pipelines that no outgoing webhook tells
+(api-reference/crm/deals/events/on-crm-deal-move-to-category.md); tasks of processes by CHANGED_DATE.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from b24sync.automation.dispatch import ask_message, look_message, since_cursor
+from b24sync.automation.looks import has_stages
+from b24sync.automation.observe import Observer
+from b24sync.automation.portals import TASK, type_id_of
+from b24sync.errors import PortalRefused
+from b24sync.portal.items import walk
+from b24sync.portal.tasks import changed_since
+from b24sync.store.cursors import read_cursor, save_cursor
+from b24sync.store.engine import Store
+from b24sync.store.lanes import Lanes, Message
+from b24sync.store.links import Links
+from b24sync.transport.client import PortalClient
+
+LOG = logging.getLogger("b24sync.sweeps")
+
+OVERLAP = timedelta(minutes=2)
+"""Read again with every sweep: an item saved while a list was read may carry an earlier second."""
+PIECE = 2500
+PAGE = 50
+
+
+class Sweeps:
+    """Sweeps over one portal."""
+
+    def __init__(
+        self, client: Callable[[], PortalClient], store: Store, portal: str, observer: Observer, lanes: Lanes
+    ) -> None:
+        self._client_of_thread = client
+        self._store = store
+        self._portal = portal
+        self._observer = observer
+        self._lanes = lanes
+
+    def run(self) -> int:
+        """One sweep over everything that rules wait for; how many items are to be looked at.
+
+        Cost: per kind of item one request for each 2,500 items changed since the last one, at least two.
+        """
+        found = 0
+        for entity in self._observer.book.entities():
+            if read_cursor(self._store, self._portal, since_cursor(entity)) is None:
+                continue  # its baseline comes first
+            try:
+                found += self._sweep_items(entity)
+            except PortalRefused as error:
+                LOG.warning("portal=%s kind=%s cannot be swept: %s", self._portal, entity, error)
+            if has_stages(entity):
+                self._lanes.publish_now([ask_message(self._portal, "history", entity)])
+        return found + self._sweep_tasks()
+
+    # -- items --------------------------------------------------------------------------------------
+
+    def _sweep_items(self, entity: str) -> int:
+        client, type_id = self._client_of_thread(), type_id_of(entity)
+        assert type_id is not None
+        name = f"rules: sweep of {entity}"
+        cursor = self._cursor(name, entity)
+        newest, count = cursor, 0
+        filters = {">=updatedTime": (cursor - OVERLAP).isoformat(timespec="seconds")}
+        highest = self._observer.snapshots.highest_id(entity)
+        for piece in _pieces(walk(client, type_id, filters, ["id", "updatedTime"])):
+            newest = max([newest, *filter(None, (_moment(row.get("updatedTime")) for row in piece))])
+            count += self._publish(entity, piece)
+            # The cursor moves only when what is up to it has been published; a list by id has no such point.
+        for piece in _pieces(walk(client, type_id, {">id": highest}, ["id", "updatedTime"])):
+            count += self._publish(entity, piece)
+        save_cursor(self._store, self._portal, name, newest.isoformat())
+        return count
+
+    def _cursor(self, name: str, entity: str) -> datetime:
+        stored = read_cursor(self._store, self._portal, name) or read_cursor(
+            self._store, self._portal, since_cursor(entity)
+        )
+        return datetime.fromisoformat(str(stored))
+
+    def _publish(self, entity: str, rows: list[Mapping[str, Any]]) -> int:
+        """Ask for a look at those that are not as they were last seen."""
+        known = self._observer.snapshots.read(entity, [int(row["id"]) for row in rows])
+        messages = [
+            look_message(self._portal, entity, int(row["id"]))
+            for row in rows
+            if int(row["id"]) not in known
+            or known[int(row["id"])].gone
+            or known[int(row["id"])].fields.get("updatedTime") != row.get("updatedTime")
+        ]
+        self._lanes.publish_now(messages)
+        return len(messages)
+
+    # -- tasks --------------------------------------------------------------------------------------
+
+    def _sweep_tasks(self) -> int:
+        """Tasks that processes made and somebody changed. Cost: one request per 50 changed tasks, at least one."""
+        links = Links(self._store, self._portal)
+        if not self._observer.snapshots.highest_id(TASK):
+            return 0
+        client = self._client_of_thread()
+        name = "rules: sweep of tasks"
+        stored = read_cursor(self._store, self._portal, name)
+        started = datetime.fromtimestamp(client.clock.wall_s() + (client.server_skew_s or 0.0), UTC)
+        since = datetime.fromisoformat(stored) if stored else started - timedelta(days=1)
+        messages: list[Message] = []
+        after = 0
+        while True:
+            rows = changed_since(client, (since - OVERLAP).isoformat(timespec="seconds"), after)
+            ids = [int(row["id"]) for row in rows]
+            messages += [look_message(self._portal, TASK, task_id) for task_id in ids if links.to(TASK, task_id)]
+            if len(rows) < PAGE or max(ids) <= after:
+                break
+            after = max(ids)
+        self._lanes.publish_now(messages)
+        save_cursor(self._store, self._portal, name, started.isoformat())
+        return len(messages)
+
+
+def _pieces(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    piece: list[Mapping[str, Any]] = []
+    for row in rows:
+        piece.append(row)
+        if len(piece) == PIECE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None

@@ -1,0 +1,150 @@
+"""One act of a rule, once: recorded before it is sent, looked for by its key after an unclear answer.
+
+Unlike an import, which waits for its look-ups, an act never keeps its worker waiting: what cannot be decided now
+is raised, and the same act asked for again later goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from b24sync.bulk.ledgered import LOOK_AGAIN_S, LOOKUP_GRACE_S, OTHERS_POLL_S
+from b24sync.clock import Clock
+from b24sync.errors import OutcomeUnknown, PortalBlocked, PortalRefused, RetryLater
+from b24sync.store.engine import Store
+from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
+from b24sync.store.tables import writes
+from b24sync.transport.client import PortalClient
+
+SETS = "rule set"
+"""Writes to the item that a rule is about: while one is under way, a look at the item may show half of it."""
+STAMP_AFTER_S = 1.0
+
+Sending = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an act made or found: its id in the portal, and the portal's answer."""
+
+    portal_id: str
+    answer: Any = None
+
+
+class Acts:
+    """Performs single writes of one portal, each once for ever by (what, key)."""
+
+    def __init__(self, client: PortalClient, store: Store, portal: str, clock: Clock) -> None:
+        self.client = client
+        self.clock = clock
+        self._store = store
+        self._portal = portal
+
+    def once(
+        self,
+        what: str,
+        key: str,
+        *,
+        find: Callable[[], Made | None],
+        make: Callable[[Sending], Made],
+        store: Callable[[Connection, Made], None] = lambda connection, made: None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The portal id of what `key` names. `store` runs in the transaction that records the outcome, once.
+
+        `make` sends one write and calls what it is given right before sending; `find` looks for it by its key.
+        Cost: that of make; of find only after an unclear answer. Raises PortalRefused, RetryLater, PortalBlocked,
+        OutcomeUnknown: asked again after the portal's request cap, it is looked for first.
+        """
+        ledger = Ledger(self._store, self._portal, what, self.clock)
+        write = self._settled_state(ledger, key)
+        if write is not None and write.state == DONE:
+            return write.portal_id or ""
+        if write is not None and write.state == UNKNOWN:
+            found = self._found(ledger, key, find, store)
+            if found is not None:
+                return found
+            if self.clock.wall_s() < self._ripe_at(write):
+                raise OutcomeUnknown(f"{what} {key} was sent and not answered; it is looked for again later.")
+            ledger.plan_again([write])
+        if not ledger.begin(key, detail):
+            raise RetryLater(f"{what} {key} is being written by another process.", retry_after_s=OTHERS_POLL_S)
+        return self._send(ledger, what, key, find, make, store)
+
+    def _send(
+        self,
+        ledger: Ledger,
+        what: str,
+        key: str,
+        find: Callable[[], Made | None],
+        make: Callable[[Sending], Made],
+        store: Callable[[Connection, Made], None],
+    ) -> str:
+        begun_at = self.clock.wall_s()
+
+        def sending() -> None:
+            # After a wait at the gate the moment of the claim is too early to look for it by.
+            if self.clock.wall_s() - begun_at > STAMP_AFTER_S:
+                ledger.stamp(key)
+
+        try:
+            made = make(sending)
+        except OutcomeUnknown as error:
+            ledger.settle([Settled(key, UNKNOWN, message=str(error))])
+            self.clock.sleep(LOOK_AGAIN_S)
+            found = self._found(ledger, key, find, store)
+            if found is not None:
+                return found
+            raise OutcomeUnknown(f"{what} {key}: {error} It is looked for before it is repeated.") from None
+        except PortalRefused as error:
+            ledger.settle([Settled(key, REFUSED, code=error.code or None, message=error.text)])
+            raise
+        except (RetryLater, PortalBlocked):
+            ledger.settle([Settled(key, PLANNED)])
+            raise
+        self._settle(ledger, key, made, store)
+        return made.portal_id
+
+    def _settled_state(self, ledger: Ledger, key: str) -> Write | None:
+        write = ledger.states([key]).get(key)
+        if write is not None and write.state == SENT and ledger.bury_dead():
+            write = ledger.states([key]).get(key)
+        return write
+
+    def _found(
+        self, ledger: Ledger, key: str, find: Callable[[], Made | None], store: Callable[[Connection, Made], None]
+    ) -> str | None:
+        made = find()
+        if made is None:
+            return None
+        self._settle(ledger, key, made, store)
+        return made.portal_id
+
+    @staticmethod
+    def _settle(ledger: Ledger, key: str, made: Made, store: Callable[[Connection, Made], None]) -> None:
+        ledger.settle([Settled(key, DONE, portal_id=made.portal_id)], also=lambda connection: store(connection, made))
+
+    def _ripe_at(self, write: Write) -> float:
+        return (write.sent_at or 0.0) + self.client.gate.limits.request_cap_s + LOOKUP_GRACE_S
+
+
+def set_key(entity: str, entity_id: int, rest: str) -> str:
+    """The key of a write to an item itself."""
+    return f"{entity}:{entity_id}/{rest}"
+
+
+def busy_items(connection: Connection, portal: str, entity: str) -> set[int]:
+    """Items of a kind that a write of ours is under way to."""
+    query = select(writes.c.key).where(
+        writes.c.portal == portal, writes.c.what == SETS, writes.c.state.in_([SENT, UNKNOWN])
+    )
+    found = set()
+    for (key,) in connection.execute(query):
+        kind, _, number = key.partition("/")[0].rpartition(":")
+        if kind == entity:
+            found.add(int(number))
+    return found

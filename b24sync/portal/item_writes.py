@@ -1,0 +1,96 @@
+"""Single writes to CRM items, for acts of rules (api-reference/crm/universal/crm-item-update.md, crm-item-add.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from b24sync.errors import PortalRefused
+from b24sync.portal.items import Origin, find_by_origin
+from b24sync.transport.client import PortalClient
+
+NOT_FOUND = "NOT_FOUND"
+Sending = Callable[[], None]
+
+
+def get_item(client: PortalClient, entity_type_id: int, item_id: int) -> dict[str, Any] | None:
+    """All fields of one item; None when it does not exist. Cost: one request."""
+    params = {"entityTypeId": entity_type_id, "id": item_id, "useOriginalUfNames": "Y"}
+    try:
+        return _item(client.call("crm.item.get", params).result)
+    except PortalRefused as error:
+        if error.code == NOT_FOUND:
+            return None
+        raise
+
+
+def update_item(
+    client: PortalClient, entity_type_id: int, item_id: int, fields: Mapping[str, Any], sending: Sending
+) -> dict[str, Any]:
+    """Change fields; all fields as they are afterwards. Cost: one request.
+
+    Raises PortalRefused, OutcomeUnknown and what the client raises.
+    """
+    params = {"entityTypeId": entity_type_id, "id": item_id, "useOriginalUfNames": "Y", "fields": dict(fields)}
+    answer = client.call("crm.item.update", params, write=True, before_send=sending)
+    return _item(answer.result) or {}
+
+
+def add_item(client: PortalClient, entity_type_id: int, fields: Mapping[str, Any], sending: Sending) -> dict[str, Any]:
+    """Add an item, with the portal's automation; all its fields. Cost: one request."""
+    params = {"entityTypeId": entity_type_id, "useOriginalUfNames": "Y", "fields": dict(fields)}
+    answer = client.call("crm.item.add", params, write=True, before_send=sending)
+    return _item(answer.result) or {}
+
+
+def find_item(client: PortalClient, origin: Origin, key: str) -> int | None:
+    """The id of the item that carries one of our keys. Cost: one request."""
+    ids = find_by_origin(client, origin, [key], priority="interactive").get(key)
+    return min(ids) if ids else None
+
+
+def product_rows(client: PortalClient, owner: str, item_id: int) -> list[dict[str, Any]]:
+    """Product rows of an item; `owner` as in CRM bindings: `D` for deals. Cost: one request per 50.
+
+    Docs: api-reference/crm/universal/product-rows/crm-item-productrow-list.md
+    """
+    found: list[dict[str, Any]] = []
+    start: int | None = 0
+    while start is not None:
+        params = {"filter": {"=ownerType": owner, "=ownerId": item_id}, "order": {"id": "ASC"}, "start": start}
+        answer = client.call("crm.item.productrow.list", params)
+        rows = answer.result.get("productRows", []) if isinstance(answer.result, Mapping) else answer.result
+        found += [dict(row) for row in rows or []]
+        start = answer.next if rows else None
+    return found
+
+
+def set_product_rows(
+    client: PortalClient, owner: str, item_id: int, rows: Sequence[Mapping[str, Any]], sending: Sending
+) -> None:
+    """Replace all product rows of an item. Cost: one request (crm-item-productrow-set.md)."""
+    params = {"ownerType": owner, "ownerId": item_id, "productRows": [dict(row) for row in rows]}
+    client.call("crm.item.productrow.set", params, write=True, before_send=sending)
+
+
+def add_timeline_comment(client: PortalClient, entity: str, item_id: int, text: str, sending: Sending) -> str:
+    """Write a comment into an item's timeline; its id. Cost: one request.
+
+    Only lower-case `fields` are accepted (api-reference/crm/timeline/comments/crm-timeline-comment-add.md).
+    """
+    fields = {"ENTITY_ID": item_id, "ENTITY_TYPE": entity, "COMMENT": text}
+    answer = client.call("crm.timeline.comment.add", {"fields": fields}, write=True, before_send=sending)
+    return str(answer.result)
+
+
+def find_timeline_comment(client: PortalClient, entity: str, item_id: int, text: str, since: str) -> str | None:
+    """The id of a comment of exactly this text since a moment. Cost: one request (crm-timeline-comment-list.md)."""
+    filters = {"ENTITY_ID": item_id, "ENTITY_TYPE": entity, ">=CREATED": since}
+    params = {"filter": filters, "select": ["ID", "COMMENT"], "order": {"ID": "DESC"}, "start": 0}
+    rows = client.call("crm.timeline.comment.list", params).result
+    return next((str(row["ID"]) for row in rows or [] if str(row.get("COMMENT")).strip() == text.strip()), None)
+
+
+def _item(result: Any) -> dict[str, Any] | None:
+    item = result.get("item") if isinstance(result, Mapping) else None
+    return dict(item) if isinstance(item, Mapping) else None

@@ -1,0 +1,188 @@
+"""Events and sweeps become causes, causes become jobs, each once; judged by what the sandbox holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rules_site import RulesSite
+from sandbox_process import SandboxProcess, running_sandbox
+
+WATCH = '''
+"""Counts every cause in the deal's comments, so that the sandbox tells how often it was acted on."""
+from b24sync.automation import *
+
+class Params(RuleParams):
+    stage: Stage = "В работе"
+    field: Field = "UF_CRM_NOTE"
+
+watch = Process("watch", entity="deal", params=Params)
+
+def add(deal, ctx, word):
+    ctx.set(deal, additional_info=f"{deal.whole().get('additionalInfo') or ''} {word}".strip())
+
+@watch.on(entered("stage"))
+def work_began(deal, ctx):
+    add(deal, ctx, "entered")
+
+@watch.on(left("stage"))
+def work_ended(deal, ctx):
+    add(deal, ctx, "left")
+
+@watch.on(changed("field"))
+def note_changed(deal, ctx):
+    add(deal, ctx, f"{ctx.cause.before or '-'}>{ctx.cause.after or '-'}")
+
+@watch.on(created())
+def is_new(deal, ctx):
+    add(deal, ctx, "new")
+'''
+SEED = {"userfields": [{"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "NOTE", "USER_TYPE_ID": "string", "LABEL": "Заметка"}]}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with running_sandbox(seed=SEED, scale=60) as running:
+        yield running
+
+
+@pytest.fixture
+def planted(sandbox: SandboxProcess) -> int:
+    """A deal that stood in the portal before anybody watched."""
+    sandbox.reset()
+    return add_deal(sandbox, title="Старая")
+
+
+@pytest.fixture
+def site(tmp_path: Path, sandbox: SandboxProcess, planted: int) -> Iterator[RulesSite]:
+    opened = RulesSite(tmp_path, sandbox, {"watch.py": WATCH})
+    yield opened
+    opened.close()
+
+
+def add_deal(sandbox: SandboxProcess, **fields: Any) -> int:
+    return int(sandbox.act("item.add", entityTypeId=2, fields=fields)["id"])
+
+
+def told(site: RulesSite, deal_id: int) -> str:
+    return str(site.deal(deal_id, "additionalInfo")["additionalInfo"] or "")
+
+
+def test_what_was_there_before_is_no_cause(site: RulesSite, planted: int) -> None:
+    site.event("ONCRMDEALUPDATE", planted)
+    site.sweep()
+    assert told(site, planted) == ""
+    assert site.messages("dead") == []
+
+
+def test_a_move_is_one_cause_whoever_tells_of_it(site: RulesSite, planted: int) -> None:
+    site.move(planted, "В работе")
+    for _ in range(2):
+        site.event("ONCRMDEALUPDATE", planted)
+        site.sweep()
+    assert told(site, planted) == "entered"
+    site.move(planted, "Новая")
+    site.sweep()
+    site.event("ONCRMDEALUPDATE", planted)
+    assert told(site, planted) == "entered left"
+
+
+def test_stages_passed_between_two_looks_count(site: RulesSite, planted: int) -> None:
+    for stage in ("В работе", "Новая", "В работе", "Новая"):
+        site.move(planted, stage)
+    site.event("ONCRMDEALUPDATE", planted)
+    assert told(site, planted) == "entered left entered left"
+
+
+def test_a_move_to_another_pipeline_sends_no_event_and_is_found(site: RulesSite, planted: int) -> None:
+    site.move(planted, "В работе")
+    site.sweep()
+    site.sandbox.act("category.add", name="Проекты", stages=[{"name": "Начало"}])
+    site.move(planted, "Начало", category="Проекты")
+    site.sweep()
+    assert told(site, planted) == "entered left"
+
+
+def test_changes_are_net_and_numbered(site: RulesSite, planted: int) -> None:
+    site.edit(planted, UF_CRM_NOTE="a")
+    site.event("ONCRMDEALUPDATE", planted)
+    site.edit(planted, UF_CRM_NOTE="b")
+    site.edit(planted, UF_CRM_NOTE="a")
+    site.event("ONCRMDEALUPDATE", planted)
+    site.edit(planted, UF_CRM_NOTE="")
+    site.event("ONCRMDEALUPDATE", planted, planted)
+    assert told(site, planted) == "->a a>-"
+
+
+def test_a_new_deal_is_new_whether_its_event_came_or_not(site: RulesSite) -> None:
+    told_by_event = add_deal(site.sandbox, title="1", UF_CRM_NOTE="x")
+    site.event("ONCRMDEALADD", told_by_event)
+    missed = add_deal(site.sandbox, title="2", UF_CRM_NOTE="x")
+    site.sweep()
+    for deal_id in (told_by_event, missed):
+        site.event("ONCRMDEALUPDATE", deal_id)
+        assert sorted(told(site, deal_id).split()) == ["->x", "new"]
+
+
+def test_a_deal_that_is_gone_is_no_fault(site: RulesSite, planted: int) -> None:
+    site.sandbox.act("item.delete", entityTypeId=2, id=planted)
+    site.event("ONCRMDEALUPDATE", planted, 10_000)
+    site.event("ONCRMDEALDELETE", planted)
+    assert site.messages("dead", "waiting", "begun") == []
+
+
+def test_handlers_do_not_hear_themselves_but_others_do(tmp_path: Path, sandbox: SandboxProcess, planted: int) -> None:
+    files = {
+        "one.py": 'from b24sync.automation import *\n@on("deal", changed("opportunity"))\n'
+        "def one(deal, ctx):\n    ctx.set(deal, opportunity=float(deal.opportunity) + 1)\n",
+        "two.py": 'from b24sync.automation import *\n@on("deal", changed("opportunity"))\n'
+        'def two(deal, ctx):\n    ctx.set(deal, title=f"{deal.title}+")\n',
+    }
+    site = RulesSite(tmp_path, sandbox, files)
+    site.edit(planted, opportunity=10)
+    site.event("ONCRMDEALUPDATE", planted)
+    for _ in range(3):
+        site.event("ONCRMDEALUPDATE", planted)
+        site.sweep()
+    assert {key: site.deal(planted)[key] for key in ("title", "opportunity")} == {
+        "title": "Старая++",
+        "opportunity": 11,
+    }
+    site.close()
+
+
+def test_two_rules_that_chase_each_other_are_stopped(tmp_path: Path, sandbox: SandboxProcess, planted: int) -> None:
+    text = (
+        'from b24sync.automation import *\n@on("deal", changed("opportunity"))\n'
+        "def {0}(deal, ctx):\n    ctx.set(deal, opportunity=float(deal.opportunity) + 1)\n"
+    )
+    files = {"one.py": text.format("one"), "two.py": text.format("two")}
+    site = RulesSite(tmp_path, sandbox, files, one={"max_acts_per_hour": 5}, two={"max_acts_per_hour": 5})
+    other = add_deal(sandbox, title="Другая")
+    site.sweep()
+    site.edit(planted, opportunity=10)
+    site.event("ONCRMDEALUPDATE", planted)
+    assert float(site.deal(planted)["opportunity"]) <= 20
+    dead = site.messages("dead")
+    assert dead and all("taken for a loop" in str(message) for _, _, _, message in dead)
+    site.edit(other, opportunity=1)
+    site.event("ONCRMDEALUPDATE", other)
+    assert float(site.deal(other)["opportunity"]) > 1
+    site.close()
+
+
+def test_a_rule_that_raises_stops_only_its_own_jobs(tmp_path: Path, sandbox: SandboxProcess, planted: int) -> None:
+    files = {
+        "bad.py": 'from b24sync.automation import *\n@on("deal", changed("opportunity"))\n'
+        'def bad(deal, ctx):\n    raise GiveUp("so nicht")\n',
+        "broken.py": "def (\n",
+        "watch.py": WATCH,
+    }
+    site = RulesSite(tmp_path, sandbox, files)
+    site.edit(planted, opportunity=10, UF_CRM_NOTE="x")
+    site.event("ONCRMDEALUPDATE", planted)
+    assert told(site, planted) == "->x"
+    assert [(kind.split(":")[0], message) for _, kind, _, message in site.messages("dead")] == [("bad.bad", "so nicht")]
+    site.close()
