@@ -277,7 +277,7 @@ class Generator:
         return made
 
     def _write_deals(self, path: Path, rows: Sequence[Sequence[object]]) -> None:
-        from xlsxwriter import Workbook  # type: ignore[import-untyped]
+        from xlsxwriter import Workbook
 
         with Workbook(str(path), {"constant_memory": True, "strings_to_formulas": False}) as book:
             sheet = book.add_worksheet("Сделки")

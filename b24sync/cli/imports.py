@@ -1,4 +1,4 @@
-"""`b24sync import ...`: run, list, show, report."""
+"""`b24sync import ...`: run, list, show, report, rows, undo."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 REFUSED_EXIT = 3
 UNKNOWN_EXIT = 75
 
+MOST_REASONS = 50
 FATES = ("created", "updated", "skipped", "refused", "unknown", "not_sent")
 
 
@@ -327,3 +328,78 @@ def _run_object(runs: Any, run: Run) -> dict[str, Any]:
 
 def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+@command.command("rows")
+@click.argument("run_id", metavar="RUN", type=int)
+@click.option("--state", required=True, type=click.Choice(FATES), help="Rows of which fate.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Where to (.csv or .xlsx).")
+@click.option("--sheet", help="Which sheet of a workbook, if the import said so too.")
+@click.pass_obj
+def rows(options: dict[str, Any], run_id: int, state: str, out: Path, sheet: str | None) -> None:
+    """Write the rows of one fate as they stand in the file of the run: mend them, import them with the same mapping.
+
+    Example: b24sync import rows 1 --state refused --out fix.csv
+    """
+    from b24sync.importing.excerpt import excerpt, file_of_run, write_excerpt
+    from b24sync.store.runs import Runs
+
+    with opened(options) as app:
+        runs = Runs(app.store, app.portal, app.clock)
+        found = _found(runs, run_id)
+        fates = list(runs.fates(run_id, found.what))
+    wanted = {fate.line: fate.message or "" for fate in fates if fate.state == state}
+    with file_of_run(Path(found.file), found.fingerprint, sheet=sheet) as source:
+        separator = getattr(source, "separator", ",")
+        taken = excerpt(source, [fate.line for fate in fates], wanted)
+        count = write_excerpt(out, source.header, separator, _told(taken, out, found.file))
+    say(f"{out}: {count} rows")
+
+
+def _told(taken: Iterator[tuple[int, str, list[str]]], out: Path, file: str) -> Iterator[tuple[int, str, list[str]]]:
+    """The same rows; the reasons of the first ones are said."""
+    for number, (line, reason, cells) in enumerate(taken, start=1):
+        if number <= MOST_REASONS:
+            say(f"  row {number} of {out.name}, line {line} of {Path(file).name}: {reason}")
+        yield line, reason, cells
+
+
+@command.command("undo")
+@click.argument("run_id", metavar="RUN", type=int)
+@click.option("--yes", is_flag=True, help="Do not ask before deleting.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@click.pass_context
+def undo(ctx: click.Context, run_id: int, yes: bool, as_json: bool) -> None:
+    """Delete what a run created and nobody touched since; list the rest. Run it again after an interruption.
+
+    Example: b24sync import undo 1
+    """
+    from b24sync.importing.undo import Undo
+    from b24sync.store.runs import Runs
+
+    with opened(ctx.obj) as app:
+        job = Undo(app.client, app.store, app.portal, app.clock, _found(Runs(app.store, app.portal, app.clock), run_id))
+        plan = job.plan()
+        say(f"Run {run_id}: {plan.delete} of its {job.run.entity} items to delete, {len(plan.kept)} touched since stay")
+        if plan.made_for_it:
+            say(f"  {plan.made_for_it} companies and contacts made for it: deleted where nothing else names them")
+        if plan.updated:
+            say(f"  {plan.updated} rows updated items that were there before: an update is not undone")
+        if plan.delete or plan.made_for_it:
+            confirm(f"Delete what run {run_id} created?", yes=yes)
+        try:
+            with progress_line("deletions", plan.delete + plan.made_for_it, app.gate.limits) as advance:
+                result = job.apply(advance)
+        except (RetryLater, PortalBlocked) as error:
+            say(f"b24sync: {error}")
+            ctx.exit(error.exit_code)
+    for kept in result.kept:
+        say(f"  kept: {kept.entity} {kept.item_id} (key {kept.key}): {kept.reason}")
+    counts = {"deleted": result.deleted, "gone": result.gone, "kept": len(result.kept)}
+    counts |= {"refused": result.refused, "unknown": result.unknown}
+    if as_json:
+        print_json({"run": run_id, **counts})
+    else:
+        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        click.echo(f"Run {run_id}: {told or 'nothing to delete'}")
+    ctx.exit(UNKNOWN_EXIT if result.unknown else REFUSED_EXIT if result.kept else 0)

@@ -21,6 +21,7 @@ from b24sync.clock import Clock
 from b24sync.errors import ConfigError
 from b24sync.importing.compare import Comparison
 from b24sync.importing.draft import Draft, RowError
+from b24sync.importing.excerpt import fingerprint
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
 from b24sync.importing.fields import Kind, find_field
 from b24sync.importing.importer import Importer
@@ -31,13 +32,33 @@ from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fiel
 from b24sync.importing.source import Source, open_source
 from b24sync.importing.updates import Change, ItemUpdater, UpdatePlanner, Verdict, change_of, plan_changes
 from b24sync.importing.ways import Row, WayName
-from b24sync.importing.writer import ItemWriter, WriteResult
+from b24sync.importing.writer import ItemWriter, WriteResult, note_times
 from b24sync.portal.directory import Directory, read_directory
-from b24sync.portal.items import DEAL, KEYS_PER_REQUEST, Origin, count_command, find_by_origin, newest_created
+from b24sync.portal.items import (
+    DEAL,
+    KEYS_PER_REQUEST,
+    UPDATED_TIME,
+    Origin,
+    count_command,
+    find_by_origin,
+    newest_created,
+)
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, Ledger
 from b24sync.store.locks import NamedLock
-from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, STOPPED, UPDATE, Run, RunRow, Runs, updates_of
+from b24sync.store.runs import (
+    FINISHED,
+    PENDING,
+    RUNNING,
+    SKIPPED,
+    STOPPED,
+    UPDATE,
+    Run,
+    RunRow,
+    Runs,
+    product_rows_of,
+    updates_of,
+)
 from b24sync.store.stage_entries import note_created
 from b24sync.transport.client import PortalClient
 
@@ -153,8 +174,7 @@ class ImportJob:
             extractor = Extractor(
                 self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
             )
-            fingerprint = self._fingerprint(source.sha256)
-            self._begin(source.path, fingerprint)
+            self._begin(source.path.absolute(), self._fingerprint(source.sha256))
             try:
                 self._make_plan(read_rows(source, extractor, SeenKeys(), self._importer), directory, source.path.parent)
             except BaseException:
@@ -177,8 +197,8 @@ class ImportJob:
         known = [find_field(self._mapping.entity, name) for name in self._mapping.fields_used]
         return any(one is not None and one.kind in (Kind.USER, Kind.USERS, Kind.USER_FIELD) for one in known)
 
-    def _begin(self, file: Path, fingerprint: str) -> None:
-        interrupted = self._runs.interrupted(fingerprint)
+    def _begin(self, file: Path, known_by: str) -> None:
+        interrupted = self._runs.interrupted(known_by)
         if interrupted is not None and self._runs.adopt(interrupted):
             self.run = interrupted
             self.plan.resumed = True
@@ -186,12 +206,12 @@ class ImportJob:
             self._runs.clear_rows(interrupted.id)
             return
         self.run = self._runs.start(
-            command="import", entity=self._mapping.entity, what=self.what, file=str(file), fingerprint=fingerprint
+            command="import", entity=self._mapping.entity, what=self.what, file=str(file), fingerprint=known_by
         )
 
     def _fingerprint(self, file_sha256: str) -> str:
         mapping = repr(sorted(self._mapping.model_dump().items(), key=lambda item: item[0]))
-        return hashlib.sha256(f"{file_sha256}\n{mapping}".encode()).hexdigest()
+        return fingerprint(file_sha256, hashlib.sha256(mapping.encode()).hexdigest())
 
     def _spool(self, results: Iterator[Draft | RowError], resolver: Resolver) -> dict[Link, array[int]]:
         """Store every row; returns the distinct links with the lines that hold them."""
@@ -349,6 +369,8 @@ class ImportJob:
         lock = NamedLock(self._store, self._portal, f"import in order: {self._mapping.entity}", self._clock)
         with lock.held() if self._ordered else nullcontext():
             result = self._write_rows(on_progress, lock)
+        if self.plan.resumed:
+            self._date_earlier_writes()
         if not result.stopped:
             self._write_updates(result.progress, on_progress)
         if self._mapping.holds_product_rows and not result.stopped:
@@ -391,6 +413,12 @@ class ImportJob:
         writer = self._writer(self._ledger, self._origin, self.plan.left, ordered=self._ordered, on_progress=progressed)
         return writer.write(self._ready_rows())
 
+    def _date_earlier_writes(self) -> None:
+        """What the run wrote before it was killed may never have been read back."""
+        writes = self._ledger.in_state(DONE, run_id=self.run.id)
+        undated = {w.key: int(w.portal_id) for w in writes if w.portal_id and UPDATED_TIME not in w.detail}
+        note_times(self._client, self._ledger, self._mapping.entity_type_id, undated)
+
     def _write_updates(self, progress: Progress, on_progress: Callable[[Progress], None]) -> None:
         if not self.plan.updates_left:
             return
@@ -408,10 +436,15 @@ class ImportJob:
 
     def _write_product_rows(self) -> int:
         """Set the product rows of what this run has created; how many items' rows were refused."""
-        ledger = Ledger(self._store, self._portal, f"productrows:{self.what}", self._clock)
+        ledger = Ledger(self._store, self._portal, product_rows_of(self.what), self._clock)
         ledger.plan([(item.key, None) for item in self._product_rows()], self.run.id)
         writer = ProductRowsWriter(self._client, ledger, self._origin.entity_type_id)
         writer.write(self._product_rows())
+        items = self._product_rows()
+        while piece := list(islice(items, KEYS_PER_REQUEST)):
+            # Setting them changed the items: undo must know that it was us.
+            ids = {item.key: item.item_id for item in piece}
+            note_times(self._client, self._ledger, self._origin.entity_type_id, ids)
         return writer.progress.refused
 
     def _product_rows(self) -> Iterator[ItemRows]:

@@ -15,7 +15,7 @@ from typing import Any
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
 from b24sync.errors import PortalRefused
 from b24sync.importing.export_format import PRODUCT_FIELDS
-from b24sync.portal.items import COMPANY, CONTACT, DEAL, LEAD
+from b24sync.portal.children import short_code
 from b24sync.portal.pages import items_of
 from b24sync.store.ledger import Ledger, Write
 from b24sync.transport.client import PortalClient
@@ -23,12 +23,6 @@ from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
 SET = "crm.item.productrow.set"
-_OWNER_TYPES: Mapping[int, str] = {LEAD: "L", DEAL: "D", CONTACT: "C", COMPANY: "CO"}
-
-
-def owner_type(entity_type_id: int) -> str:
-    """The short code of a kind of item: T and the hexadecimal entityTypeId for smart processes (crm/data-types.md)."""
-    return _OWNER_TYPES.get(entity_type_id) or f"T{entity_type_id:x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,7 @@ class ProductRowsWriter(LedgeredSender[ItemRows]):
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         super().__init__(client, ledger, on_progress=on_progress)
-        self._owner_type = owner_type(entity_type_id)
+        self._owner_type = short_code(entity_type_id)
 
     def write(self, items: Iterator[ItemRows]) -> None:
         """Write the rows of `items`, all planned in the ledger. Raises PortalUnreachable, PortalBlocked, StoreError."""
@@ -93,7 +87,7 @@ class ProductRowsWriter(LedgeredSender[ItemRows]):
         for item, (name, answer) in zip(items.values(), answers.items(), strict=True):
             if isinstance(answer, Refused):
                 raise PortalRefused(commands[name].method, answer.code, answer.text)
-            if _same(item.rows, rows_of(answer.result)):
+            if same_rows(item.rows, rows_of(answer.result)):
                 found[item.key] = str(item.item_id)
         return found
 
@@ -104,7 +98,9 @@ def rows_of(result: Any) -> list[dict[str, Any]]:
     return list(rows) if isinstance(rows, list) else items_of(result)
 
 
-def _same(wanted: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]]) -> bool:
+def same_rows(wanted: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether rows as we name them are those of the portal: by name, price and quantity."""
+
     def told(name: Any, price: Any, quantity: Any) -> tuple[str, float, float]:
         return str(name or ""), round(float(price or 0), 2), round(float(quantity or 0), 4)
 

@@ -25,6 +25,9 @@ PLANNED, SENT, DONE, REFUSED, UNKNOWN = "planned", "sent", "done", "refused", "u
 _IS_SENT = writes.c.state == literal_column("'sent'")
 """Written out, not bound: SQLite uses a partial index only where it can read that the condition holds."""
 
+FOUND = "found in the portal"
+"""The message of a row that a look-up found and no write of ours made."""
+
 CHUNK = 500
 """Keys per statement: SQLite of 2020 takes 999 variables."""
 LEASE_S = 300.0
@@ -205,9 +208,7 @@ class Ledger:
             if also is not None:
                 also(connection)
 
-    def adopt(
-        self, found: Mapping[str, str], run_id: int | None, *, message: str | None = "found in the portal"
-    ) -> None:
+    def adopt(self, found: Mapping[str, str], run_id: int | None, *, message: str | None = FOUND) -> None:
         """Record as done what a look-up found in the portal: key -> portal id. Also for keys never planned."""
         if not found:
             return

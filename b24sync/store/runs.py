@@ -25,6 +25,11 @@ def updates_of(what: str) -> str:
     return f"update {what}"
 
 
+def product_rows_of(what: str) -> str:
+    """The ledger's `what` of product rows set on items that `what` made."""
+    return f"productrows:{what}"
+
+
 def update_key(run_id: int, key: str) -> str:
     """The key of a run's update of the item that carries `key`: once per run, whatever it changes."""
     return f"{run_id}/{key}"
@@ -126,7 +131,7 @@ class Runs:
             return bool(connection.execute(update(runs).where(*mine).values(owner=self._owner, message=None)).rowcount)
 
     def set_state(self, run_id: int, state: str, message: str | None = None) -> None:
-        finished = self._clock.wall_s() if state in (FINISHED, STOPPED) else None
+        finished = self._clock.wall_s() if state in (FINISHED, STOPPED, UNDONE) else None
         with self._store.write() as connection:
             connection.execute(
                 update(runs).where(runs.c.id == run_id).values(state=state, message=message, finished_at=finished)

@@ -111,7 +111,7 @@ def write_xlsx(path: Path, count: int) -> Path:
 
 
 def _write_xlsx(path: Path, count: int) -> None:
-    from xlsxwriter import Workbook  # type: ignore[import-untyped]
+    from xlsxwriter import Workbook
 
     with Workbook(str(path)) as book:
         sheet = book.add_worksheet("Сделки")

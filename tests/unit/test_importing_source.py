@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import xlsxwriter  # type: ignore[import-untyped]  # it ships no types
+import xlsxwriter  # it ships no types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
