@@ -8,6 +8,7 @@ come from the file, from a file of its own (`webhook_file`) or from the environm
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date
@@ -135,8 +136,26 @@ class SweepConfig(Closed):
 
 
 class GroupsConfig(Closed):
+    """Client groups: whose companies get one, and what it is called. Texts may name {company.title}, {company.id}."""
+
     company_types: tuple[str, ...] = ("CUSTOMER",)
     name: str = "Клиент: {company.title}"
+    description: str = "Задачи, файлы и переписка: {company.title}"
+    members: tuple[str | int, ...] = ()
+
+    @field_validator("name", "description")
+    @classmethod
+    def _names_what_a_company_has(cls, value: str) -> str:
+        if unknown := set(re.findall(r"\{[^}]*\}", value)) - {"{company.title}", "{company.id}"}:
+            raise ValueError(f"knows {{company.title}} and {{company.id}}, not {', '.join(sorted(unknown))}")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _tells_companies_apart(cls, value: str) -> str:
+        if "{company." not in value:
+            raise ValueError("must name {company.title} or {company.id}: groups are told apart by it")
+        return value
 
 
 class StageNorm(Closed):

@@ -15,6 +15,7 @@ import click
 COMMANDS = {
     "events": ("b24sync.cli.events", "What the portal has sent: list, show, replay."),
     "gate": ("b24sync.cli.gate", "The portal's budget: bucket, method budgets, blocks, who waits."),
+    "groups": ("b24sync.cli.groups", "One extranet group for each client, its contact invited."),
     "import": ("b24sync.cli.imports", "Deals, companies and contacts from a spreadsheet into the portal."),
     "jobs": ("b24sync.cli.jobs", "What is to be done and what failed: list, show, retry, drop."),
     "portal": ("b24sync.cli.portal", "Fields, pipelines and stages as code."),

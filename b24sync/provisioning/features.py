@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from b24sync.config import Config
+from b24sync.portal.companies import GROUP_FIELD
 from b24sync.provisioning.blueprint import FieldSpec
 
-GROUP_FIELD = "UF_CRM_B24SYNC_GROUP"
 STAGE_START_FIELD = "UF_CRM_B24SYNC_STAGE_START"
 STAGE_PLAN_END_FIELD = "UF_CRM_B24SYNC_STAGE_PLAN_END"
 DAYS_LEFT_FIELD = "UF_CRM_B24SYNC_DAYS_LEFT"

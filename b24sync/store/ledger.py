@@ -171,6 +171,26 @@ class Ledger:
         with self._store.write() as connection:
             self._store.many(connection, statement, rows)
 
+    def gone_as(self, seen: Mapping[str, str]) -> None:
+        """done -> planned for keys that are still done with the portal id that was found missing.
+
+        Another process may have made the thing anew meanwhile: its id is another one, and its row stays.
+        """
+        if not seen:
+            return
+        statement = (
+            update(writes)
+            .where(
+                self._mine,
+                writes.c.key == bindparam("b_key"),
+                writes.c.state == DONE,
+                writes.c.portal_id == bindparam("b_portal_id"),
+            )
+            .values(state=PLANNED, portal_id=None)
+        )
+        with self._store.write() as connection:
+            connection.execute(statement, [{"b_key": key, "b_portal_id": one} for key, one in seen.items()])
+
     def begin(self, key: str, detail: Mapping[str, Any] | None) -> bool:
         """Plan one write and claim it at once; False when it is done, or another process has it."""
         now = self._clock.wall_s()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cli_process import CliProcess
 from rehearsal import Ended, Running
@@ -43,6 +45,12 @@ class Desk:
 
     def run(self, *words: str | Path) -> Ended:
         return self.start(*words).ended()
+
+    def listed(self, *words: str) -> list[dict[str, Any]]:
+        """Run a command that prints a list of objects."""
+        ended = self.run(*words)
+        assert ended.code == 0, ended
+        return list(json.loads(ended.stdout.splitlines()[-1]))
 
     def run_import(self, file: Path, mapping: Path, *more: str) -> Ended:
         return self.run("import", "run", file, "--mapping", mapping, "--yes", "--json", *more)

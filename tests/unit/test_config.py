@@ -256,3 +256,16 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert config.resolve(config.paths.blueprint) == tmp_path / "b.toml"
     assert config.resolve(Path("/abs.toml")) == Path("/abs.toml")
     assert config.store_url() == f"sqlite:///{tmp_path}/var/b24sync.db"
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"name": "Клиент {deal.title}"}, "groups.name: knows {company.title} and {company.id}, not {deal.title}"),
+        ({"name": "Клиент"}, "groups.name: must name {company.title} or {company.id}"),
+        ({"description": "{}"}, "groups.description: knows"),
+    ],
+)
+def test_texts_of_client_groups_name_what_a_company_has(table: dict[str, str], said: str) -> None:
+    (problem,) = mistakes(groups=table)
+    assert problem.startswith(said)

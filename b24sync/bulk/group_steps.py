@@ -1,0 +1,83 @@
+"""The steps of client groups that only set something: what each did, or why not, told per company."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from b24sync.bulk.group_choice import ClientGroup, changed
+from b24sync.bulk.group_people import said
+from b24sync.bulk.ledgered import Progress
+from b24sync.bulk.steps import Step, Steps
+from b24sync.portal.groups import groups_by_id, memberships
+from b24sync.store.ledger import DONE, REFUSED, Ledger, Write
+from b24sync.transport.client import PortalClient
+
+Tell = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a step is about: whose group, and the fields or the people that it sets."""
+
+    one: ClientGroup
+    fields: Mapping[str, object] | None = None
+    people: Sequence[int] = ()
+
+    @property
+    def group_id(self) -> int:
+        """The group's id; steps are made only where there is one."""
+        assert self.one.group is not None
+        return self.one.group.id
+
+
+class GroupSteps:
+    """Performs steps through the ledger. `unknown`: companies of which something was sent and never answered."""
+
+    def __init__(self, client: PortalClient, ledger: Ledger, on_progress: Tell) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._on_progress = on_progress
+        self.unknown: set[int] = set()
+
+    def perform(self, method: str, steps: Sequence[Step], look: Callable[[Mapping[str, Step]], set[str]]) -> set[str]:
+        """Send steps of one method; the keys of those that worked. What did not becomes a problem of its company."""
+        writes = Steps(self._client, self._ledger, method, look, self._on_progress).perform(steps) if steps else {}
+        for step in steps:
+            write, one = writes[step.key], step.about.one
+            if write.state == REFUSED:
+                one.problems.append(f"{one.title}: {method} was refused: {said(write)}")
+            elif write.state != DONE:
+                self.not_known(one, write)
+        return {key for key, write in writes.items() if write.state == DONE}
+
+    def not_known(self, one: ClientGroup, write: Write) -> None:
+        """Something of this company was sent, not answered and not found."""
+        self.unknown.add(one.company.id)
+        one.problems.append(f"{one.title}: sent and never answered ({write.key}); run the same command again later")
+
+    def fields_shown(self, steps: Mapping[str, Step]) -> set[str]:
+        """Keys of the steps whose fields the groups have."""
+        present = groups_by_id(self._client, [step.about.group_id for step in steps.values()])
+        return {
+            key
+            for key, step in steps.items()
+            if (group := present.get(step.about.group_id)) and changed(group, step.about.fields or {}) == group
+        }
+
+    def people_shown(self, steps: Mapping[str, Step]) -> set[str]:
+        """Keys of the steps whose people are in groups that are external."""
+        ids = [step.about.group_id for step in steps.values()]
+        groups, present = groups_by_id(self._client, ids), memberships(self._client, ids)
+        return {
+            key
+            for key, step in steps.items()
+            if (group := groups.get(step.about.group_id))
+            and group.extranet
+            and set(step.about.people) <= present[group.id].all
+        }
+
+    def people_absent(self, steps: Mapping[str, Step]) -> set[str]:
+        """Keys of the steps whose people are no longer in their groups."""
+        present = memberships(self._client, [step.about.group_id for step in steps.values()])
+        return {key for key, step in steps.items() if not set(step.about.people) & present[step.about.group_id].all}
