@@ -3,7 +3,8 @@
 A seed (JSON, all keys optional) is laid over the defaults in `seeds`:
 
     {"users": [{"ID": 20, "NAME": "...", "LAST_NAME": "...", "EMAIL": "...", "ADMIN": false, "ACTIVE": true,
-                "USER_TYPE": "employee|extranet|email", "rights": {"import": false, "read": "own"}}],
+                "USER_TYPE": "employee|extranet|email", "CONFIRMED": true,
+                "rights": {"import": false, "read": "own", "quote.read": false, "pipelines": [0]}}],
      "categories": [{"name": "Проекты", "entityTypeId": 2, "sort": 200,
                      "stages": [{"name": "Экспертиза", "semantics": "P|S|F", "status_id": "EXPERTISE"}]}],
      "types": [{"title": "Заявка", "entityTypeId": 1030, "isStagesEnabled": "Y"}],
@@ -97,16 +98,16 @@ class Portal:
         self.comments = Records()
         """Comments in timelines of items."""
         self.tasks = Tasks()
-        self.task_history = Records()
-        self.task_results = Records()
-        self.task_comments = Records()
+        self.task_history = Records(by="TASK_ID")
+        self.task_results = Records(by="TASK_ID")
+        self.task_comments = Records(by="TASK_ID")
         """Comments of the old card; those of the new one are messages in a chat."""
-        self.checklist_items = Records()
+        self.checklist_items = Records(by="TASK_ID")
         self.chats = Chats()
         self.disk = Disk()
         self.links: dict[str, Link] = {}
         """Tokens of addresses for downloads and uploads."""
-        self.notifications = Records()
+        self.notifications = Records(by="TAG")
         self.notified = 0
         """Notifications sent, those counted too that a later one with their TAG replaced."""
         self.task_user_fields: dict[str, dict[str, Any]] = {}

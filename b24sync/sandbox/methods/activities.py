@@ -16,7 +16,16 @@ from ..model.moments import iso_moment, parse_moment
 from ..model.records import FLAG, MOMENT, NUMBER, TEXT, Row, columns_of
 from ..portal import Portal
 from ..registry import Answer, ApiError, Call, Handler, rest_method
-from .arguments import argument, caller, integer, is_yes, listed_answer, mapping, sequence
+from .arguments import (
+    argument,
+    integer,
+    is_yes,
+    listed_answer,
+    mapping,
+    needs_classic_right,
+    needs_right,
+    sequence,
+)
 
 KINDS = {
     "ID": NUMBER,
@@ -100,12 +109,12 @@ def add(call: Call) -> Answer:
             raise ApiError("", f"The field {name} is {text}")
     if values["TYPE_ID"] == CALL and len(communications) > 1:
         raise ApiError("", "The only one communication is allowed for activity of specified type")
-    if owner(portal, values.get("OWNER_TYPE_ID"), values.get("OWNER_ID")) is None:
+    item = owner(portal, values.get("OWNER_TYPE_ID"), values.get("OWNER_ID"))
+    if item is None:
         raise ApiError(
             "", "Could not build binding. Please ensure that owner info and communications are defined correctly"
         )
-    if not caller(call).may("update"):
-        raise ApiError("", "Access denied.")
+    needs_classic_right(call, "update", portal.types[values["OWNER_TYPE_ID"]], item)
     row = new_activity(portal, call.user_id, values, communications, given)
     if values["TYPE_ID"] == EMAIL:
         send(portal, row)
@@ -279,10 +288,10 @@ def todo_add(call: Call) -> Answer:
         if call.params.get(name) in (None, ""):
             raise ApiError(100, f"Could not find value for parameter {{{name}}}")
     type_id, item_id = integer(call.params["ownerTypeId"]) or 0, integer(call.params["ownerId"]) or 0
-    if owner(call.portal, type_id, item_id) is None:
+    item = owner(call.portal, type_id, item_id)
+    if item is None:
         raise ApiError("OWNER_NOT_FOUND", "Owner was not found")
-    if not caller(call).may("update"):
-        raise ApiError("ACCESS_DENIED", "Доступ запрещен")
+    needs_right(call, "update", call.portal.types[type_id], item)
     deadline = moment(call, call.params["deadline"])
     values: Row = {
         "OWNER_TYPE_ID": type_id,

@@ -176,7 +176,7 @@ def user_dismiss(portal: Portal, params: Params) -> dict[str, Any]:
 
 @act("user.rights")
 def user_rights(portal: Portal, params: Params) -> dict[str, Any]:
-    """id, rights: {right: true | false | "own" (read only) | null = back to the default}."""
+    """id, rights {right: true, false, "own", null = default}; `deal.add` is for one type, `pipelines` a list of ids."""
     user = portal.users[int(params["id"])]
     for right, value in dict(params["rights"]).items():
         if value is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from ..model.entities import OLD_INVOICE, EntityType
+from ..model.entities import DEAL, OLD_INVOICE, EntityType
 from ..model.filters import FilterFault
+from ..model.items import Item
 from ..model.listing import Page
 from ..model.saving import RequiredFault
 from ..model.users import User
@@ -66,16 +67,31 @@ def needs_intranet(call: Call) -> None:
         raise ApiError("allowed_only_intranet_user", "Действие разрешено только интранет-пользователям", status=403)
 
 
-def needs_right(call: Call, right: str, text: str = "Доступ запрещен") -> None:
+def holds(call: Call, right: str, entity: EntityType | None, item: Item | None) -> bool:
+    user = caller(call)
+    if entity is None:
+        return user.may(right)
+    return user.may(right, entity.name) if item is None else user.may_with(right, entity.name, item)
+
+
+def needs_right(call: Call, right: str, entity: EntityType | None = None, item: Item | None = None) -> None:
     """Item dialect: ACCESS_DENIED."""
-    if not caller(call).may(right):
-        raise ApiError("ACCESS_DENIED", text)
+    if not holds(call, right, entity, item):
+        raise ApiError("ACCESS_DENIED", "Доступ запрещен")
 
 
-def needs_classic_right(call: Call, right: str) -> None:
+def needs_classic_right(call: Call, right: str, entity: EntityType | None = None, item: Item | None = None) -> None:
     """Classic dialect: no code, English text (api-reference/crm/deals/crm-deal-add.md)."""
-    if not caller(call).may(right):
+    if not holds(call, right, entity, item):
         raise ApiError("", "Access denied.")
+
+
+def needs_pipeline(call: Call, entity: EntityType, values: Item) -> None:
+    """An item goes only into a pipeline that the role opens; without categoryId it is the default one."""
+    default = call.portal.pipelines.default(entity.id)
+    category_id = values.get("categoryId", default.id if default is not None else 0)
+    if entity.id == DEAL and not caller(call).uses_pipeline(category_id):
+        raise ApiError("ACCESS_DENIED", "Доступ запрещен")
 
 
 def needs_admin(call: Call) -> None:

@@ -11,7 +11,7 @@ from ..model import planting
 from ..model.entities import COMPANY, CONTACT, DEAL, EntityType
 from ..model.pipelines import Pipeline
 from ..registry import Answer, ApiError, Call, rest_method
-from .arguments import entity_of, integer, is_yes, mapping, needs_right
+from .arguments import caller, entity_of, integer, is_yes, mapping, needs_right
 
 NAME_MAX_LEN = 255
 
@@ -43,7 +43,9 @@ def row(pipeline: Pipeline) -> dict[str, Any]:
 def pipelines(call: Call, entity: EntityType) -> list[Pipeline]:
     if not entity.has_categories:
         return [Pipeline(0, entity.id, "Общее", 100, is_default=True)]
-    return call.portal.pipelines.of(entity.id)
+    user = caller(call)
+    readable = (one for one in call.portal.pipelines.of(entity.id) if entity.id != DEAL or user.uses_pipeline(one.id))
+    return list(readable)
 
 
 def found(call: Call, entity: EntityType) -> Pipeline:
@@ -58,7 +60,7 @@ def found(call: Call, entity: EntityType) -> Pipeline:
 
 @rest_method("crm.category.list", scope="crm")
 def list_categories(call: Call) -> Answer:
-    """All in one page whatever their number (recorded: 52 rows without next)."""
+    """Those that the caller reads, in one page whatever their number (recorded: 52 rows without next)."""
     rows = [row(one) for one in pipelines(call, pipelined(call))]
     return Answer({"categories": rows}, total=len(rows))
 

@@ -59,8 +59,7 @@ def found(call: Call, entity: EntityType) -> Item:
     item = call.portal.items[entity.id].get(item_id)
     if item is None:
         raise ApiError("", "Not found")
-    user = call.portal.users[call.user_id]
-    if not user.may("read") or (user.reads_only_own and item.get("assignedById") != user.id):
+    if not call.portal.users[call.user_id].may_with("read", entity.name, item):
         raise ApiError("", "Access denied.")
     return item
 
@@ -69,7 +68,7 @@ def add(entity: EntityType) -> Handler:
     def handler(call: Call) -> Answer:
         fields = given_map(call, "fields", required=True)
         params = given_map(call, "params")
-        needs_classic_right(call, "add")
+        needs_classic_right(call, "add", entity)
         by = saving.By(call.user_id, saving.CLASSIC)
         try:
             values = intake.classic_fields(call.portal, entity, fields)
@@ -108,7 +107,7 @@ def update(entity: EntityType) -> Handler:
         item = found(call, entity)
         fields = given_map(call, "fields", required=True)
         given_map(call, "params")
-        needs_classic_right(call, "update")
+        needs_classic_right(call, "update", entity, item)
         try:
             values = intake.classic_fields(call.portal, entity, fields, held=item)
             saving.change(call.portal, entity, item, values, saving.By(call.user_id, saving.CLASSIC))
@@ -151,7 +150,7 @@ def classic_multifield(item: Item, type_id: str) -> list[dict[str, str]]:
 def delete(entity: EntityType) -> Handler:
     def handler(call: Call) -> Answer:
         item = found(call, entity)
-        needs_classic_right(call, "delete")
+        needs_classic_right(call, "delete", entity, item)
         saving.remove(call.portal, entity, item)
         return Answer(True)
 
@@ -189,7 +188,7 @@ def list_rows(entity: EntityType) -> Handler:
     def handler(call: Call) -> Answer:
         tree = given_map(call, "filter")
         order_tree = given_map(call, "order")
-        needs_classic_right(call, "read")
+        needs_classic_right(call, "read", entity)
         portal = call.portal
         store = portal.items[entity.id]
         columns = classic_columns(portal, entity, store)
@@ -206,7 +205,7 @@ def list_rows(entity: EntityType) -> Handler:
             order = compile_order(order_tree, columns, strict=strict, ignore_case=True)
         except FilterFault as fault:
             raise ApiError("", "Failed to get list. General error.") from fault
-        only_readable(call, plan)
+        only_readable(call, entity, plan)
         page = store.select(plan, order, start_of(argument(call, "start", 0)))
         selected, multifields = selection(call, entity)
         rows = [shown_row(portal, item, selected, multifields) for item in page.rows]

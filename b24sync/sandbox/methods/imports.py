@@ -33,7 +33,7 @@ def imported(call: Call, entity: EntityType, fields: dict[str, Any]) -> dict[str
 def import_one(call: Call) -> Answer:
     needs_intranet(call)
     entity = entity_of(call)
-    needs_right(call, "import")
+    needs_right(call, "import", entity)
     return Answer(imported(call, entity, fields_of(call)))
 
 
@@ -48,7 +48,7 @@ def import_batch(call: Call) -> Answer:
     rows = list(data.values()) if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise ApiError(100, "Invalid value {data} to match with parameter {data}. Should be value of type array.")
-    needs_right(call, "import")
+    needs_right(call, "import", entity)
     if len(rows) > BATCH_MAX:
         raise ApiError("MAX_IMPORT_BATCH_SIZE_EXCEEDED", f"Вы не можете импортировать больше {BATCH_MAX} элементов")
     answers = [outcome(call, entity, mapping(row)) for row in rows]

@@ -27,6 +27,7 @@ from .arguments import (
     listed_answer,
     mapping,
     needs_intranet,
+    needs_pipeline,
     needs_right,
     sequence,
 )
@@ -53,8 +54,7 @@ def found_item(call: Call, entity: EntityType) -> Item:
     item = call.portal.items[entity.id].get(item_id)
     if item is None:
         raise ApiError("NOT_FOUND", "Элемент не найден")
-    user = caller(call)
-    if not user.may("read") or (user.reads_only_own and item.get("assignedById") != user.id):
+    if not caller(call).may_with("read", entity.name, item):
         raise ApiError("ACCESS_DENIED", "У Вас нет прав на просмотр этого элемента")
     return item
 
@@ -83,11 +83,12 @@ def item_answer(call: Call, entity: EntityType, item: Item) -> Answer:
 def add(call: Call) -> Answer:
     needs_intranet(call)
     entity = entity_of(call)
-    needs_right(call, "add")
+    needs_right(call, "add", entity)
     try:
         values = intake.item_fields(
             call.portal, entity, fields_of(call), original=original_names(call), user_id=call.user_id
         )
+        needs_pipeline(call, entity, values)
         item = saving.create(call.portal, entity, values, saving.By(call.user_id))
     except FieldFault as fault:
         raise item_error(fault) from fault
@@ -100,7 +101,7 @@ def update(call: Call) -> Answer:
     entity = entity_of(call)
     fields = fields_of(call)
     item = found_item(call, entity)
-    needs_right(call, "update")
+    needs_right(call, "update", entity, item)
     try:
         values = intake.item_fields(
             call.portal, entity, fields, original=original_names(call), user_id=call.user_id, held=item
@@ -108,8 +109,10 @@ def update(call: Call) -> Answer:
         if entity.is_dynamic and call.portal.switches.dynamic_update_resets_category:
             default = call.portal.pipelines.default(entity.id)
             values.setdefault("categoryId", default.id if default is not None else 0)
-        if values.get("stageId") not in (None, item.get("stageId")) and not caller(call).may("stage"):
+        if values.get("stageId") not in (None, item.get("stageId")) and not caller(call).may("stage", entity.name):
             raise ApiError("-", "Недостаточно прав на смену стадии")
+        if values.get("categoryId", item.get("categoryId")) != item.get("categoryId"):
+            needs_pipeline(call, entity, values)
         saving.change(call.portal, entity, item, values, saving.By(call.user_id))
     except FieldFault as fault:
         raise item_error(fault) from fault
@@ -129,7 +132,7 @@ def delete(call: Call) -> Answer:
     needs_intranet(call)
     entity = entity_of(call)
     item = found_item(call, entity)
-    needs_right(call, "delete")
+    needs_right(call, "delete", entity, item)
     saving.remove(call.portal, entity, item)
     return Answer([])
 
@@ -138,7 +141,7 @@ def delete(call: Call) -> Answer:
 def fields(call: Call) -> Answer:
     needs_intranet(call)
     entity = entity_of(call)
-    needs_right(call, "read")
+    needs_right(call, "read", entity)
     schema = call.portal.schemas[entity.id]
     original = original_names(call)
     described = {
@@ -164,20 +167,18 @@ def list_items(call: Call) -> Answer:
         order = compile_order(call.params.get("order"), columns)
     except FilterFault as fault:
         bad_filter(fault)
-    only_readable(call, plan)
+    only_readable(call, entity, plan)
     page = store.select(plan, order, start_of(call.params.get("start")))
     selected = selection(call, entity, original)
     rows = [shown_row(portal, entity, item, selected, original) for item in page.rows]
     return listed_answer({"items": rows}, page)
 
 
-def only_readable(call: Call, plan: Plan) -> None:
+def only_readable(call: Call, entity: EntityType, plan: Plan) -> None:
     """Rows that the caller may not read are simply absent (crm-item-list.md)."""
     user = caller(call)
-    if not user.may("read"):
-        plan.tests.append(lambda item: False)
-    elif user.reads_only_own:
-        plan.tests.append(lambda item: item.get("assignedById") == user.id)
+    if user.is_limited(entity.name):
+        plan.tests.append(lambda item: user.may_with("read", entity.name, item))
 
 
 def selection(call: Call, entity: EntityType, original: bool) -> list[tuple[str, Field]] | None:

@@ -49,7 +49,7 @@ def owner_of(call: Call, type_code: Any, item_id: Any, right: str) -> Owner:
     item = call.portal.items[entity.id].get(integer(item_id) or 0)
     if item is None:
         raise ApiError("OWNER_NOT_FOUND", "Owner was not found")
-    if not caller(call).may(right):
+    if not caller(call).may_with(right, entity.name, item):
         raise ApiError("ACCESS_DENIED", "Доступ запрещен")
     return entity, item
 
@@ -191,7 +191,7 @@ def classic_owner(call: Call, entity: EntityType, right: str) -> Owner:
     item = call.portal.items[entity.id].get(item_id)
     if item is None:
         raise ApiError("", "Not found")
-    needs_classic_right(call, right)
+    needs_classic_right(call, right, entity, item)
     return entity, item
 
 

@@ -28,6 +28,11 @@ def owner_of(portal: Portal, type_word: Any, item_id: Any) -> tuple[int, int] | 
     return entity.id, number
 
 
+def may(call: Call, right: str, owner: tuple[int, int]) -> bool:
+    entity, item = call.portal.types[owner[0]], call.portal.items[owner[0]].get(owner[1])
+    return item is not None and caller(call).may_with(right, entity.name, item)
+
+
 def files_of(portal: Portal, raw: Any) -> list[dict[str, Any]]:
     """`[["name", base64], ...]`; another wrapper is dropped (api-reference/files/how-to-upload-files.md)."""
     pairs = [one for one in sequence(raw) if isinstance(one, list) and len(one) == 2]
@@ -49,7 +54,7 @@ def add(call: Call) -> Answer:
     owner = owner_of(portal, fields.get("ENTITY_TYPE"), fields.get("ENTITY_ID"))
     if owner is None:
         raise ApiError("OWNER_NOT_FOUND", "Owner was not found")
-    if not caller(call).may("update"):
+    if not may(call, "update", owner):
         raise ApiError("ACCESS_DENIED", "Access denied.")
     row = portal.comments.add(
         {
@@ -119,7 +124,7 @@ def list_rows(call: Call) -> Answer:
     portal = call.portal
     tree = {str(key).upper().lstrip("="): value for key, value in mapping(argument(call, "filter")).items()}
     owner = owner_of(portal, tree.get("ENTITY_TYPE"), tree.get("ENTITY_ID"))
-    if owner is None or not caller(call).may("read"):
+    if owner is None or not may(call, "read", owner):
         raise ApiError("", "Access denied.")
     rows = [row for row in portal.comments if owner in row["BINDINGS"]]
     columns = columns_of(ORDERS, portal.fold(), portal.zone)

@@ -18,16 +18,18 @@ NUMBER, TEXT, MOMENT, FLAG = "number", "text", "moment", "flag"
 
 
 class Records:
-    """Rows by id. `add` gives a row its ID."""
+    """Rows by id. `add` gives a row its ID; `by` names a key that rows are looked up by and that never changes."""
 
-    def __init__(self, first_id: int = 1) -> None:
+    def __init__(self, first_id: int = 1, by: str = "") -> None:
         self._rows: dict[int, Row] = {}
         self._next_id = first_id
+        self._by = by
+        self._groups: dict[Any, dict[int, Row]] = {}
 
     def add(self, row: Row) -> Row:
         row = {"ID": self._next_id, **row}
         self._next_id += 1
-        self._rows[row["ID"]] = row
+        self.put_back(row)
         return row
 
     def get(self, row_id: int | None) -> Row | None:
@@ -36,13 +38,18 @@ class Records:
     def put_back(self, row: Row) -> None:
         """A row that was removed, under its old id."""
         self._rows[row["ID"]] = row
+        if self._by:
+            self._groups.setdefault(row[self._by], {})[row["ID"]] = row
 
     def remove(self, row: Row) -> None:
         del self._rows[row["ID"]]
+        if self._by:
+            del self._groups[row[self._by]][row["ID"]]
 
     def where(self, **wanted: Any) -> list[Row]:
         """Rows whose keys have these values."""
-        return [row for row in self._rows.values() if all(row.get(key) == value for key, value in wanted.items())]
+        rows = self._groups.get(wanted[self._by], {}) if self._by in wanted else self._rows
+        return [row for row in rows.values() if all(row.get(key) == value for key, value in wanted.items())]
 
     def __iter__(self) -> Iterator[Row]:
         return iter(list(self._rows.values()))

@@ -1,7 +1,8 @@
 """People of the portal and what each may do in the CRM.
 
 Rights are those that methods name: read, add, update, delete, import, stage (move), settings, groups (create a
-workgroup); administrators pass unless a right is taken away by name.
+workgroup); administrators pass unless a right is taken away by name. `deal.add` narrows a right to one type, "own" to
+items that one is responsible for, `pipelines` deals to some pipelines.
 Docs: api-reference/user/user-get.md, api-reference/crm/universal/import/index.md.
 """
 
@@ -49,20 +50,41 @@ class User:
     def full_name(self) -> str:
         return f"{self.name} {self.last_name}".strip()
 
-    def may(self, right: str) -> bool:
-        """Whether a right is held at all (`read` may be "own": then it is held, and narrowed by `reads_only_own`)."""
+    def right(self, right: str, entity: str = "") -> Any:
+        """A right as it is held: true, false or "own". `deal.update` goes before `update`; nobody's role is unlimited.
+
+        `entity` is the name of a type: DEAL, COMPANY, DYNAMIC_1030.
+        """
+        named = f"{entity.lower()}.{right}"
+        if entity and named in self.rights:
+            return self.rights[named]
         if right in self.rights:
-            return bool(self.rights[right])
+            return self.rights[right]
         return self.admin or EMPLOYEE_RIGHTS[right]
+
+    def may(self, right: str, entity: str = "") -> bool:
+        """Whether a right is held at all; one that is "own" is narrowed by `may_with`."""
+        return bool(self.right(right, entity))
+
+    def may_with(self, right: str, entity: str, item: dict[str, Any]) -> bool:
+        """Whether a right is held for this item: "own" = he is responsible, and for deals his pipelines."""
+        held = self.right(right, entity)
+        if held == "own" and item.get("assignedById") != self.id:
+            return False
+        return bool(held) and (entity != "DEAL" or self.uses_pipeline(item.get("categoryId", 0)))
+
+    def uses_pipeline(self, category_id: int) -> bool:
+        """Whether the role opens a pipeline of deals; `rights.pipelines` lists them, without it all are open."""
+        pipelines = self.rights.get("pipelines")
+        return pipelines is None or category_id in pipelines
+
+    def is_limited(self, entity: str) -> bool:
+        """Whether there may be items of this type that he does not see."""
+        return self.right("read", entity) is not True or (entity == "DEAL" and "pipelines" in self.rights)
 
     def get(self, key: str, default: Any = None) -> Any:
         """One key of the row of user.get that the kernel asks for: `ACTIVE`."""
         return self.active if key == "ACTIVE" else default
-
-    @property
-    def reads_only_own(self) -> bool:
-        """Sees only items that he is responsible for."""
-        return self.rights.get("read") == "own"
 
 
 class Users(dict[int, User]):
