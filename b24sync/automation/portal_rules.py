@@ -18,6 +18,7 @@ from b24sync.automation.portals import resolve_rules
 from b24sync.automation.rule_jobs import RuleJobs
 from b24sync.automation.rulebook import RuleBook, load_rules
 from b24sync.automation.sweeps import Sweeps
+from b24sync.bulk.client_groups import ClientGroups
 from b24sync.bulk.workflow_starts import WorkflowStarts
 from b24sync.bulk.workflow_starts import resolve_rules as resolve_starts
 from b24sync.clock import Clock
@@ -172,4 +173,15 @@ class PortalRules:
         return result.started
 
     def _client_group(self, client: PortalClient, company_id: int) -> int | None:
-        raise ConfigError("Client groups are not configured.")
+        """What `b24sync groups sync --company` does; what a person has to mend is logged and shown by `groups list`."""
+        groups = ClientGroups(client, self._store, self._portal, self._clock, self._config.groups)
+        plan = groups.plan(company_id)
+        result = groups.sync(plan)
+        for line in [*result.notes, *result.problems]:
+            LOG.warning("client group: %s", line)
+        if result.unknown:
+            raise OutcomeUnknown(f"Of the group of company {company_id} something was sent and not answered.")
+        found = [one.group.id if one.group else None for one in plan.groups]
+        if found and found[0] is None:
+            raise GiveUp("; ".join(result.problems))
+        return found[0] if found else None
