@@ -185,6 +185,7 @@ class ReportDelivery(Closed):
 
 
 class ReportsConfig(Closed):
+    language: Literal["ru", "en"] = "ru"
     deliver: tuple[ReportDelivery, ...] = ()
 
 

@@ -28,11 +28,13 @@ class DayCount:
         self._midnights: list[float] = []
         self._days: list[float] = []
         self._first = self._last = date.min
+        self._from = self._until = 0.0
 
     def between(self, start: float, end: float) -> float:
         """Days from `start` to `end`, negative where `end` comes first."""
-        self._cover(start)
-        self._cover(end)
+        if not self._from <= start < self._until or not self._from <= end < self._until:
+            self._cover(start)
+            self._cover(end)
         return self._at(end) - self._at(start)
 
     def after(self, start: float, days: float) -> float:
@@ -49,12 +51,12 @@ class DayCount:
         return max(start, begin + share * (end - begin))
 
     def _at(self, moment: float) -> float:
-        index = bisect_right(self._midnights, moment) - 1
-        begin, days = self._midnights[index], self._days[index]
-        counted = self._days[index + 1] - days
-        if not counted:
-            return days
-        return days + counted * (moment - begin) / (self._midnights[index + 1] - begin)
+        midnights, days = self._midnights, self._days
+        index = bisect_right(midnights, moment)
+        begin, counted = midnights[index - 1], days[index - 1]
+        if days[index] == counted:
+            return counted
+        return counted + (moment - begin) / (midnights[index] - begin)
 
     def _cover(self, moment: float) -> None:
         if not self._midnights:
@@ -66,6 +68,7 @@ class DayCount:
             self._prepend_year()
         while moment >= self._midnights[-1]:
             self._append_year()
+        self._from, self._until = self._midnights[0], self._midnights[-1]
 
     def _append_year(self) -> None:
         end = self._last.replace(year=self._last.year + 1)

@@ -33,7 +33,7 @@ def resolve_norms(
         pipeline = directory.pipeline(line.pipeline)
         stage = directory.stage(line.stage, pipeline.id) if pipeline else None
         place = (stage.pipeline_id, stage.status_id) if stage else before.get(words)
-        if line.field and line.field not in directory.fields:
+        if line.field and directory.fields and line.field not in directory.fields:
             found.warnings.append(f"{where}: the deal has no field {line.field}; the norm's days count for all deals")
         if stage is None:
             known = next((one for one in directory.stages if (one.pipeline_id, one.status_id) == place), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from b24sync.reporting.calendars import Calendars
 from b24sync.reporting.timeline import Stay
@@ -26,8 +26,7 @@ class Norm:
     valid_from: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(NamedTuple):
     """One stay in days of its norm's calendar; calendar days, and no plan, where no norm covers it."""
 
     planned_days: float | None
@@ -64,8 +63,8 @@ class NormBook:
 
     def norm_of(self, stay: Stay) -> Norm | None:
         """The norm valid on the date that the stay began; the later `valid_from` wins."""
-        known = self._norms.get((stay.pipeline_id, stay.stage_id))
-        if known is None or not stay.in_work:
+        known = self._norms.get(stay[:2])
+        if known is None or stay.group != "P":
             return None
         if known[-1].valid_from is None:
             return known[-1]
@@ -77,11 +76,16 @@ class NormBook:
 
         `own`: the deal's planned-days fields as the portal shows them.
         """
+        entered_at, left_at = stay.entered_at, stay.left_at
+        if stay.group != "P":
+            return Measure(None, 0.0, "calendar")
+        end = left_at if left_at is not None else max(entered_at, as_of)
         norm = self.norm_of(stay)
-        calendar = norm.calendar if norm else "calendar"
-        end = max(stay.entered_at, as_of) if stay.left_at is None else stay.left_at
-        actual = self.calendars.of(calendar).between(stay.entered_at, end) if stay.in_work else 0.0
-        return Measure(None if norm is None else planned_days(norm, own), actual, calendar)
+        if norm is None:
+            return Measure(None, self.calendars.calendar.between(entered_at, end), "calendar")
+        return Measure(
+            planned_days(norm, own), self.calendars.of(norm.calendar).between(entered_at, end), norm.calendar
+        )
 
     def plan_end(self, stay: Stay, measure: Measure) -> float | None:
         """When the planned days of a stay are over."""

@@ -17,20 +17,17 @@ from typing import Any
 from b24sync.bulk.ledgered import LOOKUP_GRACE_S, Progress
 from b24sync.bulk.window import WindowClock
 from b24sync.config import Config
-from b24sync.errors import ConfigError, PortalRefused, RetryLater
-from b24sync.portal.directory import Directory, nearest, read_directory
+from b24sync.errors import ConfigError, RetryLater
+from b24sync.portal.directory import Directory
 from b24sync.portal.items import DEAL, UPDATE, read_by_ids
-from b24sync.reporting.calendars import Calendars
-from b24sync.reporting.norm_names import resolve_norms
 from b24sync.reporting.norms import NormBook
 from b24sync.reporting.recounted import EMPTY, FIELDS, Fields, Update, wanted_values
-from b24sync.reporting.refresh import Own, Refresher
+from b24sync.reporting.sources import chosen_pipeline, directory_with_users, norm_book, refresher_of
 from b24sync.reporting.timeline import Stay
 from b24sync.reporting.updates import UpdateSender
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, PLANNED, UNKNOWN, Ledger, Settled
 from b24sync.store.locks import NamedLock
-from b24sync.store.names import meant_by_norms, remember_norms
 from b24sync.store.nights import FINISHED, STOPPED, Night, Nights, Tally
 from b24sync.store.timelines import Timelines
 from b24sync.transport.client import PortalClient
@@ -132,15 +129,7 @@ class Recount:
                 "The portal lacks the fields that the recount writes:",
                 [*fields.lacking, "`b24sync portal apply` makes them"],
             )
-        refresher = Refresher(
-            self._client,
-            self._store,
-            self._portal,
-            self._clock,
-            self._zone,
-            directory,
-            own_fields(self._config, directory, book),
-        )
+        refresher = refresher_of(self._client, self._store, self._portal, self._clock, self._config, directory)
         gone = refresher.whole(pipeline_id)
         if gone:
             summary.notes.append(f"{len(gone)} deals are no longer in the portal")
@@ -283,39 +272,3 @@ def last_tick(cron: str, now: datetime) -> datetime:
         return next(CronSim(cron, now, reverse=True))
     except (CronSimError, StopIteration):
         raise ConfigError(f"[recount] cron = {cron!r} is no schedule, such as 0 2 * * *.") from None
-
-
-def directory_with_users(client: PortalClient, notes: list[str]) -> Directory:
-    """The deals' directory; without users where the webhook lacks that scope."""
-    try:
-        return read_directory(client, DEAL)
-    except PortalRefused as error:
-        if error.method != "user.get":
-            raise
-        notes.append("The webhook may not read users (scope user): reports show their ids.")
-        return read_directory(client, DEAL, users=False)
-
-
-def chosen_pipeline(directory: Directory, name: str) -> int:
-    """The id of a pipeline by name or id. Raises ConfigError with the nearest names."""
-    pipeline = directory.pipeline(name)
-    if pipeline is None:
-        known = [one.name for one in directory.pipelines]
-        raise ConfigError(f"There is no pipeline {name!r}.", [f"nearest: {', '.join(nearest(name, known) or known)}"])
-    return pipeline.id
-
-
-def norm_book(config: Config, store: Store, portal: str, directory: Directory, notes: list[str]) -> NormBook:
-    """The norms of the configuration against this portal; what does not resolve goes into `notes`."""
-    zone = config.portal_named(portal)[1].zone
-    resolved = resolve_norms(config.stages.norm, directory, meant_by_norms(store, portal))
-    remember_norms(store, portal, resolved.meant)
-    notes += resolved.warnings
-    return NormBook(resolved.norms, Calendars(zone, config.recount.country))
-
-
-def own_fields(config: Config, directory: Directory, book: NormBook) -> Own:
-    """The user fields that are read with every deal."""
-    fallback = config.imports.history_fallback
-    codes = [code for code in (*FIELDS, *book.fields) if code in directory.fields]
-    return Own(codes, fallback if fallback in directory.fields else None)

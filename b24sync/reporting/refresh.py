@@ -146,7 +146,7 @@ class Refresher:
             self.tables.save_moves([self._move(row) for row in piece])
         if unknown := self.tables.owners_without_card():
             self._save(read_by_ids(self._client, DEAL, unknown, self._select).values())
-        while self.tables.rebuild_some(_built):
+        while self.tables.rebuild_some(timeline_of):
             pass
 
     def _card(self, item: Mapping[str, Any], read_at: float) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class Refresher:
         return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).timestamp()
 
 
-def _built(
+def timeline_of(
     card: Any, moves: Sequence[Any], sightings: Sequence[Any]
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The timeline of rows: stays, and what of the card must be remembered."""

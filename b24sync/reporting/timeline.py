@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 UNKNOWN = ""
 """The stage of a time before the first known stage."""
@@ -51,9 +52,11 @@ class Card:
     previous_stage_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """One stay in one stage. `left_at` None = still there. Moments are unix seconds."""
+class Stay(NamedTuple):
+    """One stay in one stage. `left_at` None = still there. Moments are unix seconds.
+
+    A tuple: reports make hundreds of thousands of them.
+    """
 
     pipeline_id: int
     stage_id: str
@@ -138,7 +141,7 @@ def _before(card: Card, events: Sequence[Move]) -> Move:
 def clipped(stays: Sequence[Stay], as_of: float) -> list[Stay]:
     """The timeline as it looked at `as_of`: what came later has not happened."""
     return [
-        replace(stay, left_at=None) if stay.left_at is not None and stay.left_at > as_of else stay
+        stay._replace(left_at=None) if stay.left_at is not None and stay.left_at > as_of else stay
         for stay in stays
         if stay.entered_at <= as_of
     ]

@@ -1,0 +1,392 @@
+"""The three reports, out of deals with their timelines. Definitions: design 10; shapes: the columns below.
+
+delays        deal x stage: every stay that lasted into the period, worst first
+responsible   what each person's deals did in the period
+stages        what happened at each stage in the period
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from b24sync.reporting.lives import Life, Scope
+from b24sync.reporting.norms import NormBook
+from b24sync.reporting.tables import Chart, Column, Report, Table
+from b24sync.reporting.texts import word
+from b24sync.reporting.timeline import UNKNOWN, Stay
+from b24sync.store.names import PIPELINE, STAGE, USER, Name
+
+DELAYS = (
+    Column("deal_id", "id"),
+    Column("title", "text"),
+    Column("pipeline", "text"),
+    Column("stage", "text"),
+    Column("entered_at", "moment"),
+    Column("left_at", "moment"),
+    Column("planned_days", "days"),
+    Column("actual_days", "days"),
+    Column("delay_days", "days"),
+    Column("estimated", "flag"),
+)
+RESPONSIBLE = (
+    Column("user_id", "id"),
+    Column("name", "text"),
+    Column("deals", "count"),
+    Column("opportunity", "money"),
+    Column("won", "count"),
+    Column("lost", "count"),
+    Column("minutes_in_work", "count"),
+    Column("hours_in_work", "days", derived=True),
+    Column("days_in_work", "days", derived=True),
+    Column("overdue_deals", "count"),
+)
+STAGES = (
+    Column("pipeline", "text"),
+    Column("stage", "text"),
+    Column("entered", "count"),
+    Column("left", "count"),
+    Column("standing", "count"),
+    Column("conversion", "share"),
+    Column("median_days", "days"),
+    Column("p90_days", "days"),
+)
+DELAY = [column.key for column in DELAYS].index("delay_days")
+DAY_S, HOUR_S, MINUTE_S = 86_400.0, 3_600.0, 60.0
+WORST_DEALS = 1_000
+"""Deals in the matrix beside the delays: what a person can look at."""
+BARS = 20
+
+Place = tuple[int, str]
+"""Pipeline and stage."""
+
+
+class Names:
+    """Names of pipelines, stages and users; what has none goes by its id."""
+
+    def __init__(self, names: Iterable[Name]) -> None:
+        self._pipelines: dict[int, Name] = {}
+        self.stages: dict[Place, Name] = {}
+        self._users: dict[int, str] = {}
+        for name in names:
+            if name.kind == PIPELINE:
+                self._pipelines[int(name.id)] = name
+            elif name.kind == STAGE:
+                self.stages[name.parent_id, name.id] = name
+            elif name.kind == USER:
+                self._users[int(name.id)] = name.name
+
+    def pipeline(self, pipeline_id: int) -> str:
+        return self._pipelines[pipeline_id].name if pipeline_id in self._pipelines else str(pipeline_id)
+
+    def stage(self, pipeline_id: int, stage_id: str) -> str | None:
+        if stage_id == UNKNOWN:
+            return None
+        known = self.stages.get((pipeline_id, stage_id))
+        return known.name if known else stage_id
+
+    def user(self, user_id: int) -> str:
+        return self._users.get(user_id, str(user_id))
+
+
+class Reporter:
+    """Makes reports of one scope."""
+
+    def __init__(self, scope: Scope, book: NormBook, names: Names, zone: ZoneInfo, language: str) -> None:
+        self._scope = scope
+        self._book = book
+        self._names = names
+        self._zone = zone
+        self._language = language
+
+    def make(self, name: str, lives: Iterable[Life]) -> Report:
+        """The report `delays`, `responsible` or `stages`."""
+        report = {"delays": self.delays, "responsible": self.responsible, "stages": self.stages}[name](lives)
+        report.start = self._scope.start or None
+        report.end = self._scope.end if self._scope.end != float("inf") else None
+        return report
+
+    def _new(self, name: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> Report:
+        return Report(Table(name, columns, rows), self._scope.as_of, self._zone)
+
+    def _in_scope(self, stay: Stay) -> bool:
+        return self._scope.pipelines is None or stay.pipeline_id in self._scope.pipelines
+
+    def _touches(self, stay: Stay) -> bool:
+        """Whether any of it lies in the period."""
+        scope = self._scope
+        return stay.entered_at < scope.end and (stay.left_at is None or stay.left_at > scope.start)
+
+    # -- delays -------------------------------------------------------------------------------------
+
+    def delays(self, lives: Iterable[Life]) -> Report:
+        """Every stay in work that lasted into the period, with its days as of the scope's moment; worst first."""
+        scope, measure, names = self._scope, self._book.measure, self._names
+        as_of, start, end, pipelines = scope.as_of, scope.start, scope.end, scope.pipelines
+        rows: list[tuple[Any, ...]] = []
+        late_deals: dict[int, float] = defaultdict(float)
+        late_stages: dict[Place, float] = defaultdict(float)
+        labels: dict[Place, tuple[str, str | None]] = {}
+        for life in lives:
+            for stay in life.stays:
+                pipeline_id, _, group, entered_at, left_at, estimated = stay
+                if group != "P" or (pipelines is not None and pipeline_id not in pipelines):
+                    continue
+                if entered_at >= end or (left_at is not None and left_at <= start):
+                    continue
+                place = stay[:2]
+                if place not in labels:
+                    labels[place] = names.pipeline(pipeline_id), names.stage(*place)
+                planned, actual, _ = measure(stay, as_of, life.own)
+                delay = 0.0 if planned is None or actual <= planned else actual - planned
+                if delay:
+                    late_deals[life.id] += delay
+                    late_stages[place] += delay
+                rows.append(
+                    (
+                        life.id,
+                        life.title,
+                        *labels[place],
+                        entered_at,
+                        left_at,
+                        None if planned is None else round(planned, 2),
+                        round(actual, 2),
+                        round(delay, 2),
+                        estimated,
+                    )
+                )
+        # A stable sort: deals and their stays keep their order where they are equally late.
+        rows.sort(key=lambda row: row[DELAY], reverse=True)
+        report = self._new("delays", DELAYS, rows)
+        said = f"{word('late_deals', self._language)}: {len(late_deals)}"
+        report.main.total = (None, said, *[None] * 6, round(sum(late_deals.values()), 2), None)
+        if late_deals:
+            stages = sorted(late_stages, key=lambda place: -late_stages[place])
+            report.more.append(self._matrix(rows, late_deals, [labels[place] for place in stages]))
+            shown = stages[:BARS]
+            values = [round(late_stages[place], 2) for place in shown]
+            report.charts.append(Chart("delay_by_stage", list(map(self._label, shown)), [("delay_days", values)]))
+        return report
+
+    def _matrix(
+        self, rows: Sequence[tuple[Any, ...]], late: Mapping[int, float], stages: Sequence[tuple[str, str | None]]
+    ) -> Table:
+        """Deal x stage, delays in days: the worst deals and stages first."""
+        columns = [Column("deal_id", "id"), Column("title", "text"), Column("total", "days")]
+        columns += [Column(self._words(*stage), "days") for stage in stages]
+        worst = nsmallest(WORST_DEALS, late, key=lambda deal_id: (-late[deal_id], deal_id))
+        found: dict[int, dict[Any, float]] = {deal_id: defaultdict(float) for deal_id in worst}
+        titles: dict[int, str] = {}
+        for row in rows:
+            if row[0] in found and row[DELAY]:
+                found[row[0]][row[2:4]] += row[DELAY]
+                titles[row[0]] = row[1]
+        cells = [
+            (
+                deal_id,
+                titles.get(deal_id, ""),
+                round(late[deal_id], 2),
+                *(round(found[deal_id][stage], 2) if stage in found[deal_id] else None for stage in stages),
+            )
+            for deal_id in worst
+        ]
+        return Table("deals_by_delay", columns, cells)
+
+    def _label(self, place: Place) -> str:
+        return self._words(self._names.pipeline(place[0]), self._names.stage(*place))
+
+    def _words(self, pipeline: str, stage: str | None) -> str:
+        return f"{pipeline}: {stage or word('unknown_stage', self._language)}"
+
+    # -- responsible --------------------------------------------------------------------------------
+
+    def responsible(self, lives: Iterable[Life]) -> Report:
+        """By present responsible: deals in work or closed in the period, and what became of them."""
+        found: dict[int, _Work] = defaultdict(_Work)
+        currencies: set[str] = set()
+        for life in lives:
+            work_s, won, lost, overdue, counts = self._work_of(life)
+            if not counts:
+                continue
+            work = found[life.responsible_id]
+            work.deals += 1
+            work.cents += life.opportunity_cents
+            work.won += won
+            work.lost += lost
+            work.seconds += work_s
+            work.overdue += overdue
+            if life.opportunity_cents:
+                currencies.add(life.currency)
+        ordered = sorted(found.items(), key=lambda item: (-item[1].deals, item[0]))
+        rows = [(user_id, self._names.user(user_id), *work.cells()) for user_id, work in ordered]
+        report = self._new("responsible", RESPONSIBLE, rows)
+        everybody = _Work()
+        for work in found.values():
+            everybody.add(work)
+        report.main.total = (None, None, *everybody.cells())
+        if len(currencies) > 1:
+            report.notes.append(word("currencies", self._language).format(list=", ".join(sorted(currencies))))
+        shown = ordered[:BARS]
+        people = [self._names.user(user_id) for user_id, _ in shown]
+        if people:
+            hours = [round(work.seconds / HOUR_S, 1) for _, work in shown]
+            report.charts.append(Chart("hours_by_person", people, [("hours_in_work", hours)]))
+            won_and_lost = [(key, [float(getattr(work, key)) for _, work in shown]) for key in ("won", "lost")]
+            report.charts.append(Chart("won_and_lost", people, won_and_lost))
+        return report
+
+    def _work_of(self, life: Life) -> tuple[float, int, int, int, bool]:
+        """(seconds in work within the period, won, lost, overdue, whether it counts) of one deal."""
+        scope = self._scope
+        start, until = scope.start, scope.until
+        seconds = 0.0
+        counts, overdue, group = False, 0, ""
+        for stay in life.stays:
+            if not self._in_scope(stay) or stay.entered_at >= scope.end:
+                continue
+            if not stay.in_work:
+                group = stay.group if stay.entered_at >= start else ""
+                counts = counts or bool(group)
+                continue
+            group = ""
+            if not self._touches(stay):
+                continue
+            counts = True
+            end = until if stay.left_at is None else min(stay.left_at, until)
+            seconds += max(0.0, end - max(stay.entered_at, start))
+            if not overdue and self._book.measure(stay, scope.as_of, life.own).delay_days > 0:
+                overdue = 1
+        return seconds, int(group == "S"), int(group == "F"), overdue, counts
+
+    # -- stages -------------------------------------------------------------------------------------
+
+    def stages(self, lives: Iterable[Life]) -> Report:
+        """Stays that were entered and left in the period, those that stand at its end, and how long they took."""
+        scope = self._scope
+        found: dict[Place, _Passing] = defaultdict(_Passing)
+        sorts = {place: (name.sort, name.group) for place, name in self._names.stages.items()}
+        for life in lives:
+            furthest = _furthest(life.stays, sorts)
+            for stay, advanced in zip(life.stays, furthest, strict=True):
+                if stay.stage_id == UNKNOWN or not self._in_scope(stay):
+                    continue
+                passing = found[stay.pipeline_id, stay.stage_id]
+                if scope.start <= stay.entered_at < scope.end:
+                    passing.entered += 1
+                    passing.advanced += advanced
+                if stay.left_at is None or stay.left_at >= scope.end:
+                    passing.standing += stay.entered_at < scope.end
+                elif stay.left_at >= scope.start:
+                    passing.left += 1
+                    passing.days.append((stay.left_at - stay.entered_at) / DAY_S)
+        for place, name in self._names.stages.items():
+            if not name.gone and (scope.pipelines is None or place[0] in scope.pipelines):
+                # A stage that nobody passed is a row as well.
+                found.setdefault(place, _Passing())
+        ordered = sorted(found, key=lambda place: (place[0], *self._place_order(place)))
+        rows = [self._stage_row(place, found[place]) for place in ordered]
+        report = self._new("stages", STAGES, rows)
+        shown = [place for place in ordered if found[place].entered or found[place].standing or found[place].left][
+            :BARS
+        ]
+        if shown:
+            self._stage_charts(report, shown, found)
+        return report
+
+    def _place_order(self, place: Place) -> Place:
+        known = self._names.stages.get(place)
+        return (known.sort if known else 1_000_000), place[1]
+
+    def _stage_row(self, place: Place, passing: _Passing) -> tuple[Any, ...]:
+        known = self._names.stages.get(place)
+        final = known is not None and known.group != "P"
+        share = None if final or not passing.entered else round(passing.advanced / passing.entered, 4)
+        median, p90 = quantile(passing.days, 0.5), quantile(passing.days, 0.9)
+        return (
+            self._names.pipeline(place[0]),
+            self._names.stage(*place),
+            passing.entered,
+            passing.left,
+            passing.standing,
+            share,
+            None if median is None else round(median, 2),
+            None if p90 is None else round(p90, 2),
+        )
+
+    def _stage_charts(self, report: Report, shown: Sequence[Place], found: dict[Place, _Passing]) -> None:
+        labels = [self._label(place) for place in shown]
+        counts = [
+            (key, [float(getattr(found[place], key)) for place in shown]) for key in ("entered", "left", "standing")
+        ]
+        report.charts.append(Chart("funnel", labels, counts))
+        times = [
+            (name, [round(quantile(found[place].days, share) or 0.0, 2) for place in shown])
+            for name, share in (("median", 0.5), ("p90", 0.9))
+        ]
+        report.charts.append(Chart("time_by_stage", labels, times))
+
+
+@dataclass(slots=True)
+class _Work:
+    """Sums of one person's deals."""
+
+    deals: int = 0
+    cents: int = 0
+    won: int = 0
+    lost: int = 0
+    seconds: float = 0.0
+    overdue: int = 0
+
+    def cells(self) -> tuple[Any, ...]:
+        amount = self.cents / 100
+        times = round(self.seconds / MINUTE_S), round(self.seconds / HOUR_S, 2), round(self.seconds / DAY_S, 2)
+        return self.deals, amount, self.won, self.lost, *times, self.overdue
+
+    def add(self, other: _Work) -> None:
+        self.deals += other.deals
+        self.cents += other.cents
+        self.won += other.won
+        self.lost += other.lost
+        self.seconds += other.seconds
+        self.overdue += other.overdue
+
+
+@dataclass(slots=True)
+class _Passing:
+    """What happened at one stage; `days` of the stays that ended in the period."""
+
+    entered: int = 0
+    left: int = 0
+    standing: int = 0
+    advanced: int = 0
+    days: list[float] = field(default_factory=list)
+
+
+def _furthest(stays: Sequence[Stay], sorts: dict[Place, tuple[int, str]]) -> list[bool]:
+    """For each stay whether the deal later entered a next stage of the pipeline, or was won."""
+    advanced = [False] * len(stays)
+    won = False
+    highest: dict[int, int] = {}
+    for index in range(len(stays) - 1, -1, -1):
+        stay = stays[index]
+        sort = sorts.get((stay.pipeline_id, stay.stage_id), (0, ""))[0]
+        advanced[index] = won or highest.get(stay.pipeline_id, -1) > sort
+        won = won or stay.group == "S"
+        if stay.group == "P":
+            highest[stay.pipeline_id] = max(highest.get(stay.pipeline_id, -1), sort)
+    return advanced
+
+
+def quantile(values: list[float], share: float) -> float | None:
+    """The value below which `share` of them lie, between two of them in proportion; None where there are none."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    position = share * (len(ordered) - 1)
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
