@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from desk import Desk
 from rehearsal import Ended
@@ -46,6 +47,7 @@ calendar = "calendar"
 field = "{OWN_DAYS}"
 """
 
+ZONE = ZoneInfo("Europe/Moscow")
 FAST: dict[str, Any] = {"plan": "custom", "rate_per_s": 100, "burst": 500}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Any
 
 from b24sync.reporting.tables import Column, Report, Table
-from b24sync.reporting.texts import EN, word
+from b24sync.reporting.texts import EN, RU, word
 
 NARROW_SPACE = "\u202f"
-NONE = "\u2014"
+DATES = {RU: "%d.%m.%Y", EN: "%Y-%m-%d"}
 
 
 def title(column: Column, language: str) -> str:
@@ -24,14 +25,21 @@ def heading(report: Report, language: str) -> str:
     said = f"{word(report.name, language)}, {word('as_of', language)} {moment(report, report.as_of, language)}"
     if report.start is None and report.end is None:
         return said
-    begin = word("since_ever", language) if report.start is None else moment(report, report.start, language)
-    end = "" if report.end is None else moment(report, report.end, language)
+    begin = word("since_ever", language) if report.start is None else _edge(report, report.start, 0, language)
+    end = "" if report.end is None else _edge(report, report.end, 1, language)
     return f"{said}, {word('period', language)} {begin} - {end}".rstrip(" -")
+
+
+def _edge(report: Report, value: float, back_s: int, language: str) -> str:
+    """An edge of a period: a whole day where it is a midnight, the last one where the period ends with it."""
+    if report.moment(value).time() != time.min:
+        return moment(report, value, language)
+    return report.moment(value - back_s).strftime(DATES[language])
 
 
 def moment(report: Report, value: float, language: str) -> str:
     """Date and time in the portal's zone."""
-    return report.moment(value).strftime("%Y-%m-%d %H:%M" if language == EN else "%d.%m.%Y %H:%M")
+    return report.moment(value).strftime(f"{DATES[language]} %H:%M")
 
 
 def cell(report: Report, column: Column, value: Any, language: str) -> str:
