@@ -79,8 +79,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     tables, names = fill(store, DEALS), Names(read_names(store, PORTAL))
     book = NormBook(NORMS, Calendars(MOSCOW, "RU"))
 
-    def make(name: str, language: str = "ru", **period: float) -> Report:
-        scope = Scope(AS_OF, **period)
+    def make(name: str, language: str = "ru", start: float = 0.0, end: float = float("inf")) -> Report:
+        scope = Scope(AS_OF, start, end)
         return Reporter(scope, book, names, MOSCOW, language).make(name, lives(tables, scope))
 
     yield make

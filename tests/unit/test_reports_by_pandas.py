@@ -68,8 +68,8 @@ class Reports:
         book = NormBook([Norm(int(one[1]), one, *NORMS[one]) for one in NORMS], Calendars(MOSCOW, "RU"))
         self._tables, self._names, self._book = tables, names, book
 
-    def __call__(self, name: str, **period: float) -> list[dict[str, Any]]:
-        scope = Scope(AS_OF, **period)
+    def __call__(self, name: str, start: float = 0.0, end: float = float("inf")) -> list[dict[str, Any]]:
+        scope = Scope(AS_OF, start, end)
         report = Reporter(scope, self._book, self._names, MOSCOW, "ru").make(name, lives(self._tables, scope))
         return list(report.records())
 
@@ -91,7 +91,7 @@ def stays(deals: list[Deal]) -> pd.DataFrame:
     """One row per stay as of AS_OF, by plain pandas."""
     rows = []
     for deal in deals:
-        history = deal.moves or [(deal.created, "?"), (deal.moved, deal.stage)]
+        history = list(deal.moves) or [(deal.created, "?"), (deal.moved or deal.created, deal.stage)]
         if not deal.moves and deal.created == deal.moved:
             history = [(deal.created, deal.stage)]
         rows += [
@@ -131,8 +131,8 @@ def test_delays(stays: pd.DataFrame, reports: Reports) -> None:
     own = stays[stays["final"] == ""].copy()
     own["planned"] = own["stage"].map(lambda stage: NORMS[stage][0] if stage in NORMS else None)
     own["actual"] = [
-        days_by_dates(row.entered, row.end, working=NORMS.get(row.stage, (0, "calendar"))[1] == "working")
-        for row in own.itertuples()
+        days_by_dates(entered, end, working=NORMS.get(stage, (0, "calendar"))[1] == "working")
+        for entered, end, stage in zip(own["entered"], own["end"], own["stage"], strict=True)
     ]
     own["delay"] = (own["actual"] - own["planned"]).clip(lower=0).fillna(0)
     said = pd.DataFrame(reports("delays"))

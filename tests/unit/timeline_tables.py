@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from b24sync.reporting.refresh import timeline_of
@@ -60,7 +61,8 @@ def fill(store: Store, deals: Sequence[Deal], *, names: Sequence[Name] = NAMES, 
     """Cards, history and timelines of `deals`."""
     tables = Timelines(store, PORTAL)
     save_names(store, PORTAL, names)
-    cards, moves = [], []
+    cards: list[dict[str, Any]] = []
+    moves: list[dict[str, Any]] = []
     for deal in deals:
         stage = deal.stage or deal.moves[-1][1]
         moved = deal.moved or (deal.moves[-1][0] if deal.moves else deal.created)

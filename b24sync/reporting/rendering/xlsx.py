@@ -19,7 +19,7 @@ COLOURS = ("#2F6DB5", "#E08A1E", "#8A8A8A")
 
 def write_xlsx(report: Report, path: Path, language: str) -> None:
     """Write `path`. Rows are streamed, so memory does not grow with them."""
-    from xlsxwriter import Workbook  # type: ignore[import-untyped]
+    from xlsxwriter import Workbook
 
     with Workbook(str(path), {"constant_memory": True, "remove_timezone": True}) as book:
         formats = _formats(book, language)
