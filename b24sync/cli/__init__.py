@@ -14,6 +14,7 @@ import click
 
 COMMANDS = {
     "events": ("b24sync.cli.events", "What the portal has sent: list, show, replay."),
+    "export": ("b24sync.cli.export", "Deals, companies, contacts, leads and items out of the portal into a file."),
     "gate": ("b24sync.cli.gate", "The portal's budget: bucket, method budgets, blocks, who waits."),
     "groups": ("b24sync.cli.groups", "One extranet group for each client, its contact invited."),
     "import": ("b24sync.cli.imports", "Deals, companies and contacts from a spreadsheet into the portal."),

@@ -427,7 +427,7 @@ class ImportJob:
             self._client, self._updates, self._mapping.entity_type_id, self._comparison(), on_progress=on_progress
         )
         updater.progress = progress
-        updater.send(self._changes())
+        updater.send(change for change in self._changes() if change.fields)
 
     def _changes(self) -> Iterator[Change]:
         for row in self._runs.pending(self.run.id, state=UPDATE):
@@ -444,11 +444,13 @@ class ImportJob:
         while piece := list(islice(items, KEYS_PER_REQUEST)):
             # Setting them changed the items: undo must know that it was us.
             ids = {item.key: item.item_id for item in piece}
-            note_times(self._client, self._ledger, self._origin.entity_type_id, ids)
+            for ledger in (self._ledger, self._updates):
+                note_times(self._client, ledger, self._origin.entity_type_id, ids)
         return writer.progress.refused
 
     def _product_rows(self) -> Iterator[ItemRows]:
-        """Product rows of this run's items that are in the portal."""
+        """Product rows of items that this run has made, and of those that it updates."""
+        yield from (ItemRows(c.key, c.item_id, c.product_rows) for c in self._changes() if c.product_rows)
         pending = self._runs.pending(self.run.id)
         while piece := list(islice(pending, SPOOL_ROWS)):
             made = self._ledger.states([row.key for row in piece if row.key])

@@ -19,8 +19,10 @@ from b24sync.importing.files import sendable_file
 from b24sync.importing.mapping import Mapping
 from b24sync.importing.values import UserFieldType
 from b24sync.portal.directory import Directory, nearest, normal
+from b24sync.portal.pairs import MIXED
 
 UNRESOLVED = "UNRESOLVED"
+AUTHORS = frozenset({"created_by", "updated_by", "moved_by"})
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
@@ -257,10 +259,16 @@ class Resolver:
             return active[0].id
         if len(active) > 1:
             raise Miss(ref, f"means {len(active)} people ({', '.join(user.email for user in active)})")
+        if len(found) == 1 and self._may_be_dismissed(ref):
+            return found[0].id
         if found:
             raise Miss(ref, "is dismissed: give the column a default")
         users = self._directory.users
         raise Miss(ref, "is not known to the portal", [user.name for user in users] + [user.email for user in users])
+
+    def _may_be_dismissed(self, ref: Ref) -> bool:
+        """An author who left is an author still; and an export tells what is, not what should be."""
+        return ref.field in AUTHORS or self._mapping.originator.startswith(MIXED)
 
     def _pipeline(self, ref: Ref, _: int | None) -> int:
         pipeline = self._directory.pipeline(ref.value)

@@ -16,10 +16,13 @@ from itertools import islice
 from typing import Any
 
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
+from b24sync.errors import PortalRefused
 from b24sync.importing.compare import FM, MULTIFIELDS, Comparison, added, multifields_of
 from b24sync.importing.files import with_contents
 from b24sync.importing.links import Links
+from b24sync.importing.product_rows import rows_of, same_rows
 from b24sync.importing.resolve import Link, fields_from_json
+from b24sync.portal.children import product_rows_command, short_code
 from b24sync.portal.items import (
     FIRST_SMART_PROCESS,
     KEYS_PER_REQUEST,
@@ -34,6 +37,7 @@ from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
+PRODUCT_ROWS = "productRows"
 NOT_KEPT, GONE, FOREIGN_STAGE = "NOT_KEPT", "GONE", "FOREIGN_STAGE"
 MOST_UNREAD = 1000
 """Updates that wait to be read back: what is not kept should be told before all of a file is sent."""
@@ -47,6 +51,8 @@ class Change:
     item_id: int
     fields: Mapping[str, Any]
     also: Mapping[str, Any]
+    product_rows: Sequence[Mapping[str, Any]] = ()
+    """All of the item's rows, where they differ."""
 
     @property
     def note(self) -> dict[str, Any]:
@@ -95,12 +101,30 @@ class UpdatePlanner:
         names = {name for fields, _ in parsed.values() for name in fields}
         names.update(link.api for _, links in parsed.values() for link in links)
         held = read_items(self._client, self._entity_type_id, [ids[str(row.key)] for row in rows], names)
+        rows_of_items = {ids[str(row.key)]: parsed[row.line][0].get(PRODUCT_ROWS) for row in rows}
+        products = self._other_product_rows({item_id: wanted for item_id, wanted in rows_of_items.items() if wanted})
         before = self._ledger.states([update_key(self._run_id, str(row.key)) for row in rows])
         found = {}
         for row in rows:
             earlier = before.get(update_key(self._run_id, str(row.key)))
-            found[row.line] = self._verdict(ids[str(row.key)], *parsed[row.line], held, earlier)
+            fields, links = parsed[row.line]
+            if ids[str(row.key)] not in products:
+                fields.pop(PRODUCT_ROWS, None)
+            found[row.line] = self._verdict(ids[str(row.key)], fields, links, held, earlier)
         return found
+
+    def _other_product_rows(self, wanted: Mapping[int, Sequence[Mapping[str, Any]]]) -> set[int]:
+        """Items that hold other product rows than these. Cost: one request per 50."""
+        code = short_code(self._entity_type_id)
+        commands = {f"p{item_id}": product_rows_command(code, item_id) for item_id in wanted}
+        other = set()
+        for name, answer in self._client.read_all(commands).items():
+            item_id = int(name[1:])
+            if isinstance(answer, Refused):
+                raise PortalRefused(commands[name].method, answer.code, answer.text)
+            if not same_rows(wanted[item_id], rows_of(answer.result)):
+                other.add(item_id)
+        return other
 
     def _verdict(
         self,
@@ -117,13 +141,14 @@ class UpdatePlanner:
             return Verdict("update")
         waiting = [link for link in links if self._links.waits(link)]
         fields = self._links.attach(fields, links)
+        product_rows = fields.pop(PRODUCT_ROWS, [])
         if earlier is not None and earlier.state in (SENT, UNKNOWN):
             # Killed while it was under way: what it sent is looked for, not what differs now.
-            return self._update(item_id, _sent_before(fields, earlier), item, waiting)
+            return self._update(item_id, _sent_before(fields, earlier), item, waiting, product_rows)
         later = {link.api for link in waiting}
         changes = self._comparison.differences({n: v for n, v in fields.items() if n not in later}, item)
         changes.update({link.api: fields.get(link.api, []) for link in waiting if link.multiple})
-        if not changes and not waiting:
+        if not changes and not waiting and not product_rows:
             return Verdict("skipped", message=f"already in the portal as {item_id}, and nothing differs")
         if "stageId" in changes and "categoryId" not in fields and self._stands_elsewhere(item):
             said = f"the item stands in pipeline {item['categoryId']}, the stage was looked up in {self._pipeline_id}"
@@ -131,17 +156,22 @@ class UpdatePlanner:
         if "opportunity" in changes and str(item.get("isManualOpportunity")).upper() not in ("Y", "TRUE", "1"):
             # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-update.md).
             changes.setdefault("isManualOpportunity", "Y")
-        self.by_field.update(dict.fromkeys([*changes, *later], 1))
-        return self._update(item_id, changes, item, waiting)
+        self.by_field.update(dict.fromkeys([*changes, *later, *([PRODUCT_ROWS] if product_rows else [])], 1))
+        return self._update(item_id, changes, item, waiting, product_rows)
 
     def _update(
-        self, item_id: int, fields: Mapping[str, Any], item: Mapping[str, Any], waiting: Sequence[Link]
+        self,
+        item_id: int,
+        fields: Mapping[str, Any],
+        item: Mapping[str, Any],
+        waiting: Sequence[Link],
+        product_rows: Sequence[Mapping[str, Any]],
     ) -> Verdict:
         """A smart process item that is updated without its pipeline moves to the main one (crm-item-update.md)."""
         dynamic = self._entity_type_id >= FIRST_SMART_PROCESS and item.get("categoryId") is not None
         also = {"categoryId": item["categoryId"]} if dynamic else {}
         packed = [link.packed for link in waiting]
-        draft = json.dumps([item_id, fields, also, packed], ensure_ascii=False, separators=(",", ":"))
+        draft = json.dumps([item_id, fields, also, packed, product_rows], ensure_ascii=False, separators=(",", ":"))
         return Verdict("update", draft)
 
     def _stands_elsewhere(self, item: Mapping[str, Any]) -> bool:
@@ -151,9 +181,9 @@ class UpdatePlanner:
 
 def change_of(row: RunRow, run_id: int, links: Links) -> Change:
     """The change that a row's draft describes, with the ids of what was made for it."""
-    item_id, fields, also, packed = json.loads(row.draft or "[0,{},{},[]]")
+    item_id, fields, also, packed, product_rows = json.loads(row.draft or "[0,{},{},[],[]]")
     fields = links.attach(fields, [Link(*parts) for parts in packed])
-    return Change(update_key(run_id, str(row.key)), item_id, fields, also)
+    return Change(update_key(run_id, str(row.key)), item_id, fields, also, product_rows)
 
 
 def _sent_before(fields: Mapping[str, Any], earlier: Write) -> dict[str, Any]:
@@ -268,6 +298,7 @@ def _short(value: Any) -> str:
 
 
 def plan_changes(ledger: Ledger, changes: Iterator[Change], run_id: int) -> None:
-    """Record the changes in the ledger before the first is sent."""
+    """Record the changes in the ledger before the first is sent; where product rows alone differ nothing is."""
     while piece := list(islice(changes, KEYS_PER_REQUEST)):
-        ledger.plan([(change.key, change.note) for change in piece], run_id)
+        ledger.plan([(change.key, change.note) for change in piece if change.fields], run_id)
+        ledger.adopt({change.key: str(change.item_id) for change in piece if not change.fields}, run_id, message=None)
