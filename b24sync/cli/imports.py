@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 
@@ -197,6 +198,31 @@ def _finish(ctx: click.Context, result: dict[str, Any], *, as_json: bool, code: 
         said = f"Run {result['run']}" if result["run"] else "Dry run"
         click.echo(f"{said}: {result['rows']} rows: {told or 'nothing to do'}")
     ctx.exit(code)
+
+
+@command.command("template")
+@click.argument("entity")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.pass_obj
+def template(options: dict[str, Any], entity: str, out: Path) -> None:
+    """Write a workbook to be filled in for ENTITY (deal, lead, contact, company, item:177) to OUT.xlsx.
+
+    Example: b24sync import template deal deals.xlsx
+    """
+    from b24sync.importing.fields import entity_type_id
+    from b24sync.importing.template import Template, write_template
+    from b24sync.portal.directory import read_directory
+
+    if out.suffix.lower() != ".xlsx":
+        raise click.UsageError("OUT must end with .xlsx")
+    number = entity_type_id(entity)
+    if number is None:
+        raise click.UsageError(f"ENTITY is deal, lead, contact, company or item:<entityTypeId>, not {entity}.")
+    with opened(options) as app:
+        directory = read_directory(app.client, number, currencies=True)
+    made = Template(entity, directory, f"template-{uuid4().hex[:8]}")
+    write_template(made, out)
+    say(f"{out}: {len(made.columns) + 1} columns; fill it in and run: b24sync import run {out}")
 
 
 @command.command("list")

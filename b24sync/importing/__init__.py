@@ -28,7 +28,7 @@ from b24sync.importing.importer import (
     PortalWords,
     RowReader,
 )
-from b24sync.importing.mapping import Mapping, check_mapping, load_mapping
+from b24sync.importing.mapping import Mapping, check_mapping, load_mapping, parse_mapping
 from b24sync.importing.source import Source as SourceFile
 
 __all__ = [
@@ -58,4 +58,5 @@ __all__ = [
     "Web",
     "check_mapping",
     "load_mapping",
+    "parse_mapping",
 ]

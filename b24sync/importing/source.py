@@ -16,6 +16,8 @@ from typing import Self
 
 from b24sync.errors import ConfigError
 
+MAPPING_SHEET = "b24sync"
+"""The hidden sheet of a workbook that `import template` made."""
 _CHUNK_BYTES = 1 << 20
 _DATA_LIKE = re.compile(r"[-+]?\d[\d .,:/\-]*|[^@\s]+@[^@\s]+\.[^@\s]+", re.ASCII)
 
@@ -45,6 +47,8 @@ class Source(ABC):
     name: str
     header: list[str]
     path: Path
+    mapping_text: str = ""
+    """The mapping that the file itself carries (`import template`), as TOML."""
     _sha256: str | None = None
 
     @abstractmethod

@@ -19,7 +19,7 @@ from python_calamine import (
     ZipError,
 )
 
-from b24sync.importing.source import DateCell, NumberCell, Source, SourceError, check_header
+from b24sync.importing.source import MAPPING_SHEET, DateCell, NumberCell, Source, SourceError, check_header
 from b24sync.importing.xlsx_errors import find_lost_cells
 
 # A workbook of 100,000 rows x 20 columns unpacks to about 120 MB; far more is a zip bomb or no import.
@@ -42,6 +42,7 @@ class XlsxSource(Source):
         _check_size(path)
         try:
             self._workbook: CalamineWorkbook | None = CalamineWorkbook.from_path(str(path))
+            self.mapping_text = _mapping_text(self._workbook)
             self._sheet: CalamineSheet | None = _pick_sheet(path, self._workbook, sheet)
         except PasswordError as error:
             raise SourceError(f"{path}: protected by a password; save it without one") from error
@@ -157,12 +158,19 @@ def _pick_sheet(path: Path, workbook: CalamineWorkbook, wanted: str | None) -> C
     visible = [meta.name for meta in sheets if meta.visible == SheetVisibleEnum.Visible]
     if not visible:
         raise SourceError(f"{path}: no visible sheet; name one of {', '.join(names) or 'none'}")
-    if len(visible) == 1:
+    if len(visible) == 1 or MAPPING_SHEET in names:  # a template's rows are in its first sheet
         return workbook.get_sheet_by_name(visible[0])
     filled = [name for name in visible if workbook.get_sheet_by_name(name).total_height]
     if len(filled) > 1:
         raise SourceError(f"{path}: several sheets hold data ({', '.join(filled)}); say which one is meant")
     return workbook.get_sheet_by_name(filled[0] if filled else visible[0])
+
+
+def _mapping_text(workbook: CalamineWorkbook) -> str:
+    if MAPPING_SHEET not in workbook.sheet_names:
+        return ""
+    rows = workbook.get_sheet_by_name(MAPPING_SHEET).iter_rows()
+    return "\n".join(str(row[0]) for row in rows if row) + "\n"
 
 
 def _check_size(path: Path) -> None:
