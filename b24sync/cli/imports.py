@@ -225,6 +225,37 @@ def template(options: dict[str, Any], entity: str, out: Path) -> None:
     say(f"{out}: {len(made.columns) + 1} columns; fill it in and run: b24sync import run {out}")
 
 
+@command.command("suggest")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--entity", help="What the rows are: deal, lead, contact, company, item:177; guessed, if not said.")
+@click.option("--sheet", help="Which sheet of a workbook (the first, if not said).")
+@click.pass_obj
+def suggest(options: dict[str, Any], file: Path, entity: str | None, sheet: str | None) -> None:
+    """Propose a mapping for FILE, guessed from titles and values; doubtful lines are marked with `# ?`.
+
+    Example: b24sync import suggest deals.xlsx > deals.toml
+    """
+    from b24sync.importing.fields import entity_type_id
+    from b24sync.importing.source import open_source
+    from b24sync.importing.suggest import Suggestion
+    from b24sync.portal.directory import read_directory
+
+    number = entity_type_id(entity) if entity else None
+    if entity and number is None:
+        raise click.UsageError(f"--entity is deal, lead, contact, company or item:<entityTypeId>, not {entity}.")
+    with open_source(file, sheet=sheet) as source:
+        suggestion = Suggestion(source, entity=entity)
+        if Path(options["config"]).exists():
+            with opened(options) as app:
+                number = number or entity_type_id(suggestion.entity)
+                directory = read_directory(app.client, number or 0)
+            suggestion = Suggestion(source, directory, suggestion.entity, entity_guessed=entity is None)
+        else:
+            say(f"There is no {options['config']}: the portal's stages, people and fields could not be compared.")
+        for line in suggestion.lines(file.name):
+            click.echo(line)
+
+
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 @click.pass_obj

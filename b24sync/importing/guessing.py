@@ -52,7 +52,7 @@ def decimal_mark(texts: Iterable[str]) -> str | None:
     """The decimal mark that the unambiguous numbers of a column show; None where none does or they differ."""
     found = set()
     for text in texts:
-        digits = re.sub(r"[^\d.,]", "", text)
+        digits = re.sub(r"[^\d.,]", "", text).strip(".,")  # "руб." ends with a point of its own
         comma, point = digits.rfind(","), digits.rfind(".")
         if comma >= 0 and point >= 0:
             found.add("," if comma > point else ".")

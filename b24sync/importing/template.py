@@ -6,7 +6,6 @@ with an example; two hidden ones hold the lists and the mapping, which the impor
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from b24sync.importing import fields
 from b24sync.importing.fields import Field, Kind
 from b24sync.importing.portal_titles import title_names
 from b24sync.importing.source import MAPPING_SHEET
+from b24sync.importing.toml_text import inline, quoted
 from b24sync.importing.values import UserFieldType
 from b24sync.portal.directory import Directory, FieldInfo, normal
 
@@ -121,9 +121,9 @@ class Template:
     def mapping_text(self) -> str:
         """The mapping of the workbook, as a mapping file."""
         columns = {column.title: column.mapping for column in self.columns}
-        lines = [f"{_quoted(title)} = {_inline(options)}" for title, options in columns.items()]
+        lines = [f"{quoted(title)} = {inline(options)}" for title, options in columns.items()]
         head = (("entity", self._entity), ("originator", self._originator), ("key", self.words.key))
-        return "\n".join([*(f"{name} = {_quoted(value)}" for name, value in head), "[columns]", *lines, ""])
+        return "\n".join([*(f"{name} = {quoted(value)}" for name, value in head), "[columns]", *lines, ""])
 
     def _found(self) -> Iterator[TemplateColumn]:
         known = fields.entity_fields(self._entity)
@@ -312,18 +312,3 @@ def _letters(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         letters = chr(65 + rest) + letters
     return letters
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are all TOML's."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _inline(options: dict[str, Any]) -> str:
-    if options.keys() == {"field"}:
-        return _quoted(options["field"])
-    parts = [
-        f"{name} = {_quoted(value) if isinstance(value, str) else str(value).lower()}"
-        for name, value in options.items()
-    ]
-    return f"{{ {', '.join(parts)} }}"

@@ -8,11 +8,8 @@ import unicodedata
 from collections.abc import Sequence
 
 _BY_NUMBER = re.compile(r"column ([1-9]\d{0,4})", re.ASCII)
-# Cyrillic and Greek letters that look like Latin ones in most fonts.
-_LOOK_ALIKES = str.maketrans(
-    "АВЕКМНОРСТУХЅІЈаеорсухѕіјԁԛԝёΑΒΕΖΗΙΚΜΝΟΡΤΥΧο",
-    "ABEKMHOPCTYXSIJaeopcyxsijdqweABEZHIKMNOPTYXo",
-)
+# Cyrillic and Greek letters, small, whose small or capital form looks like a Latin one in most fonts.
+_LOOK_ALIKES = str.maketrans("авекмнорстухѕіјԁԛԝёαβεζηικμνορτυχ", "abekmhopctyxsijdqweabezhikmnoptyx")
 
 
 class ColumnNames:
@@ -97,7 +94,7 @@ class ColumnNames:
 def fold(title: str) -> str:
     """`title` without what a person does not see: case, width and number of spaces, alphabet of look-alike letters."""
     plain = unicodedata.normalize("NFKC", title).replace("\u200b", "")
-    return " ".join(plain.split()).translate(_LOOK_ALIKES).casefold()
+    return " ".join(plain.split()).casefold().translate(_LOOK_ALIKES)
 
 
 def _difference(asked: str, found: str) -> str:

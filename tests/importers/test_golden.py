@@ -19,7 +19,8 @@ LOADED = load_importers([])
 
 def test_every_bundled_importer_has_a_sample() -> None:
     assert LOADED.problems == []
-    assert {sample.parent.name for sample in SAMPLES} == set(LOADED.by_file)
+    made_by_a_test = {"b24sync_template"}  # its workbooks: tests/sandbox/test_import_template.py
+    assert {sample.parent.name for sample in SAMPLES} == set(LOADED.by_file) - made_by_a_test
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")
