@@ -42,7 +42,7 @@ ROWS = [
 
 def marked(text: str) -> dict[str, str]:
     """Column -> reason of every doubtful line."""
-    return dict(re.findall(r'^"?([^"=]+?)"? = .*?  # \? (.*)$', text, re.M))
+    return dict(re.findall(r'^"?([^"=\n]+?)"? = .*?  # \? (.*)$', text, re.M))
 
 
 def test_titles_values_and_the_portal_make_a_mapping_that_imports(tmp_path: Path) -> None:

@@ -29,16 +29,18 @@ def filled(out: Path, folder: Path) -> Path:
     import xlsxwriter
 
     book = CalamineWorkbook.from_path(str(out))
-    data, told, _, mapping = (book.get_sheet_by_index(index).to_python() for index in range(4))
+    data, told, mapping = (book.get_sheet_by_index(index).to_python() for index in (0, 1, 3))
     examples = {str(row[0]): str(row[2]) for row in told[1:]}
     assert [str(title) for title in data[0]] == list(examples), "a column is not explained"
     assert len(data) == 1
     copy = folder / "filled.xlsx"
     with xlsxwriter.Workbook(str(copy)) as again:
-        for name, rows in (("Данные", [data[0], [examples[str(title)] for title in data[0]]]), ("Пояснения", told)):
+        row: list[Any] = [examples[str(title)] for title in data[0]]
+        sheets: dict[str, list[list[Any]]] = {"Данные": [data[0], row], "Пояснения": told}
+        for name, rows in sheets.items():
             sheet = again.add_worksheet(name)
-            for index, row in enumerate(rows):
-                sheet.write_row(index, 0, [str(cell) for cell in row])
+            for index, cells in enumerate(rows):
+                sheet.write_row(index, 0, [str(cell) for cell in cells])
         sheet = again.add_worksheet("b24sync")
         sheet.very_hidden()
         sheet.write_column(0, 0, [str(row[0]) for row in mapping])
