@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from b24pysdk.api.callers import call_method
+from b24pysdk.credentials import BitrixWebhook
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -20,3 +23,12 @@ def sandbox() -> Iterator[SandboxProcess]:
         yield running
         figures = running.figures()
         assert figures["internal_errors"] == 0, figures["internal_errors_texts"]
+
+
+@pytest.fixture
+def token(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> BitrixWebhook:
+    """The vendor's SDK pointed at the sandbox; only its https is taken back to http."""
+    caller = call_method.__globals__["_MethodCaller"]
+    monkeypatch.setattr(caller, "_base_url", property(lambda self: f"http://{self._domain}/rest"))
+    address = urlsplit(sandbox.url)
+    return BitrixWebhook(domain=address.netloc, webhook_token=address.path.removeprefix("/rest/").strip("/"))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from b24pysdk import errors
-from b24pysdk.api.callers import call_method
 from b24pysdk.client import Client
 from b24pysdk.credentials import BitrixWebhook
 from families import FAMILIES, Family
@@ -16,14 +14,6 @@ from sandbox_process import SandboxProcess
 
 COUNT = 120
 """More than two pages."""
-
-
-@pytest.fixture
-def token(sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> BitrixWebhook:
-    caller = call_method.__globals__["_MethodCaller"]
-    monkeypatch.setattr(caller, "_base_url", property(lambda self: f"http://{self._domain}/rest"))
-    address = urlsplit(sandbox.url)
-    return BitrixWebhook(domain=address.netloc, webhook_token=address.path.removeprefix("/rest/").strip("/"))
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
