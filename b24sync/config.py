@@ -41,11 +41,13 @@ class PortalConfig(Closed):
 
     webhook: SecretStr | None = None
     webhook_file: Path | None = None
+    role_webhook: SecretStr | None = None
+    role_webhook_file: Path | None = None
     application_tokens: tuple[SecretStr, ...] = ()
     timezone: str = "Europe/Moscow"
     hosts: tuple[str, ...] = ()
 
-    @field_validator("webhook")
+    @field_validator("webhook", "role_webhook")
     @classmethod
     def _is_webhook(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -245,20 +247,31 @@ class Config(Closed):
     def webhook_of(self, name: str | None) -> str:
         """The incoming webhook URL with a trailing slash. Raises ConfigError when absent or unreadable."""
         portal_name, portal = self.portal_named(name)
-        if portal.webhook is not None:
-            return portal.webhook.get_secret_value().rstrip("/") + "/"
-        if portal.webhook_file is None:
+        url = self._webhook(portal_name, portal.webhook, portal.webhook_file, "webhook_file")
+        if url is None:
             raise ConfigError(
                 f"Portal {portal_name!r} has no webhook.",
                 ["set webhook or webhook_file under its table, or B24SYNC_PORTAL__WEBHOOK"],
             )
-        path = self.resolve(portal.webhook_file)
+        return url
+
+    def role_webhook_of(self, name: str | None) -> str | None:
+        """The webhook of a user whose role `doctor --roles` proves; None where none is configured."""
+        portal_name, portal = self.portal_named(name)
+        return self._webhook(portal_name, portal.role_webhook, portal.role_webhook_file, "role_webhook_file")
+
+    def _webhook(self, portal_name: str, secret: SecretStr | None, file: Path | None, key: str) -> str | None:
+        if secret is not None:
+            return secret.get_secret_value().rstrip("/") + "/"
+        if file is None:
+            return None
+        path = self.resolve(file)
         try:
             url = path.read_text(encoding="utf-8").strip()
             check_webhook_url(url)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError(f"webhook_file of portal {portal_name!r}: {path}: {reason}") from None
+            raise ConfigError(f"{key} of portal {portal_name!r}: {path}: {reason}") from None
         return url.rstrip("/") + "/"
 
     def store_url(self) -> str:

@@ -32,7 +32,7 @@ class Ensurer:
         Raises PortalRefused, RetryLater, PortalBlocked, OutcomeUnknown after several unanswered tries.
         """
         for _ in range(UNKNOWN_TRIES):
-            found = self._found(key, find)
+            found = self.settled(key, find)
             if found is not None:
                 return found
             self._ledger.plan([(key, detail)], None)
@@ -55,8 +55,11 @@ class Ensurer:
             return made
         raise OutcomeUnknown(f"{key} was sent {UNKNOWN_TRIES} times and never answered; look into the portal.")
 
-    def _found(self, key: str, find: Callable[[], str | None]) -> str | None:
-        """The id in the portal, waiting out an unanswered request that may still be making it."""
+    def settled(self, key: str, find: Callable[[], str | None]) -> str | None:
+        """The id in the portal; None where it is certain that it is not there.
+
+        Waits out an unanswered request that may still be making it.
+        """
         while True:
             self._ledger.bury_dead()
             write = self._ledger.states([key]).get(key)

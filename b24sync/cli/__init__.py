@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 COMMANDS = {
+    "doctor": ("b24sync.cli.doctor", "Is everything there that the enabled features need? What to do about it."),
     "events": ("b24sync.cli.events", "What the portal has sent: list, show, replay."),
     "export": ("b24sync.cli.export", "Deals, companies, contacts, leads and items out of the portal into a file."),
     "gate": ("b24sync.cli.gate", "The portal's budget: bucket, method budgets, blocks, who waits."),

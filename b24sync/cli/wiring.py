@@ -36,6 +36,17 @@ class App:
     client: PortalClient
 
 
+def second_client(app: App, webhook: str) -> PortalClient:
+    """A client of the same portal with another webhook, whose trouble does not stop the portal's own processes.
+
+    Its gate has rows of its own; who uses it also books at the portal's gate, because the bucket is one.
+    """
+    MASK.add_webhook(webhook)
+    gate = Gate(app.store, f"{app.portal}:role", credential_of(webhook), Limits.of(app.config.limits), app.clock)
+    address = Address(app.store, app.portal, webhook, app.portal_config.hosts)
+    return PortalClient(address, gate, app.clock)
+
+
 @contextmanager
 def opened(options: Mapping[str, Any], clock: Clock | None = None) -> Iterator[App]:
     """Read the configuration, open the store, build the client. Raises ConfigError, StoreError.

@@ -382,3 +382,14 @@ def _write(row: Any) -> Write:
         row.message,
         json.loads(row.detail) if row.detail else {},
     )
+
+
+def count_open(store: Store, portal: str) -> dict[str, int]:
+    """How many writes of each kind (`what`) are sent or unknown."""
+    query = (
+        select(writes.c.what, func.count())
+        .where(writes.c.portal == portal, writes.c.state.in_([SENT, UNKNOWN]))
+        .group_by(writes.c.what)
+    )
+    with store.read() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}

@@ -18,7 +18,7 @@ from b24sync.clock import SystemClock
 from b24sync.store.engine import open_store
 from b24sync.store.lanes import Lanes, Message
 
-PAGES = ("README.md", "README.ru.md", "docs/commands.md", "docs/provisioning.md")
+PAGES = ("README.md", "README.ru.md", "docs/commands.md", "docs/provisioning.md", "docs/doctor.md")
 
 START = """
 [[workflows.start]]
