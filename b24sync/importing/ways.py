@@ -135,7 +135,7 @@ class Costs:
 REQUEST_OVERHEAD_S = 0.05
 """What a request takes beside the portal's work: the way there and back, and our own bookkeeping."""
 TOLD_APART = 1.1
-"""A trial of twenty rows does not tell ways apart that differ by less."""
+"""A trial of fifty rows does not tell ways apart that differ by less."""
 
 
 def estimate_s(rows: int, costs: Costs, *, rate_per_s: float | None, limit_s: float | None) -> float:

@@ -16,9 +16,10 @@ from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import Command
 
-FIRST_REQUEST_ROWS = 20
+FIRST_REQUEST_ROWS = 50
+"""Before a row's cost is known: within the request cap of a minute for rows of up to a second."""
 GROWTH = 10
-TRIAL_ROWS = 20
+TRIAL_ROWS = 50
 TRIAL_WORTH_ROWS = 1000
 """Below this many rows `auto` does not try the second way: the trial would cost more than it saves."""
 MASS_REFUSAL_ROWS = 200
