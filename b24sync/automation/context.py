@@ -50,7 +50,7 @@ class Site:
     observer: Observer
     tasks: TaskLooks
     start_workflows: Callable[[PortalClient, Item, Cause], int]
-    client_group: Callable[[PortalClient, int], int | None]
+    client_group: Callable[[PortalClient, int, bool], int | None]
     public_url: str | None = None
 
 
@@ -261,9 +261,14 @@ class Context:
             self.note("workflow", f"start {started} workflow(s) of {deal}", None)
         return started
 
-    def client_group(self, company_id: int) -> int | None:
-        """The extranet group of a company, made and filled where it is missing; None where the company gets none."""
-        return self.site.client_group(self.client, company_id)
+    def client_group(self, company_id: int, *, needed: bool = False) -> int | None:
+        """What `b24sync groups sync` does for a company: its extranet group, made and filled; the group's id.
+
+        None where the company's type gets no group, unless it is `needed` all the same.
+        """
+        group = self.site.client_group(self.client, company_id, needed)
+        self.acted = True
+        return group
 
     def is_own_copy(self, deal: Item) -> bool:
         """Whether a deal was made by `copy`."""

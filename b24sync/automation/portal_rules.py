@@ -19,12 +19,11 @@ from b24sync.automation.rule_jobs import RuleJobs
 from b24sync.automation.rulebook import RuleBook, load_rules
 from b24sync.automation.sweeps import Sweeps
 from b24sync.bulk.client_groups import ClientGroups
-from b24sync.bulk.workflow_starts import WorkflowStarts
+from b24sync.bulk.workflow_starts import StartRule, WorkflowStarts
 from b24sync.bulk.workflow_starts import resolve_rules as resolve_starts
 from b24sync.clock import Clock
 from b24sync.config import Config
 from b24sync.errors import (
-    ConfigError,
     GiveUp,
     OutcomeUnknown,
     PortalBlocked,
@@ -74,6 +73,7 @@ class PortalRules:
         self._lock = threading.Lock()
         self._book: RuleBook | None = None
         self._read_at = 0.0
+        self._starts: tuple[float, list[StartRule]] | None = None
 
     # -- what the engine runs -----------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class PortalRules:
 
     def run_job(self, work: Work) -> None:
         """A lane of an item."""
-        RuleJobs(self._client, self._site()).run(work)
+        RuleJobs(self._client, self.site()).run(work)
 
     def sweep(self, work: Work) -> None:
         """The lane `cron:sweep`."""
@@ -134,11 +134,13 @@ class PortalRules:
             # Not the events' fault: they wait until somebody has given the webhook its rights.
             raise PortalBlocked(f"The rules' names cannot be resolved: {error}") from error
 
-    def dispatcher(self) -> Dispatcher:
-        return Dispatcher(self._client, self._store, self._portal, self._clock, self.book(), self._lanes)
+    def dispatcher(self, book: RuleBook | None = None) -> Dispatcher:
+        """The dispatcher over these rules; over the configured ones by default."""
+        return Dispatcher(self._client, self._store, self._portal, self._clock, book or self.book(), self._lanes)
 
-    def _site(self) -> Site:
-        dispatcher = self.dispatcher()
+    def site(self, book: RuleBook | None = None) -> Site:
+        """What jobs work with."""
+        dispatcher = self.dispatcher(book)
         return Site(
             portal=self._portal,
             store=self._store,
@@ -154,15 +156,14 @@ class PortalRules:
 
     def _start_workflows(self, client: PortalClient, deal: Item, cause: Cause) -> int:
         """Start what `[[workflows.start]]` says for the stage that the deal entered, once per entry."""
-        lines = self._config.workflows.start
-        if not lines:
-            raise ConfigError("No workflows are configured.", ["add [[workflows.start]], or switch the rule off"])
-        rules = resolve_starts(lines, read_directory(client, DEAL, users=False), deal_templates(client))
+        if cause.kind != ENTERED:
+            raise GiveUp("ctx.start_workflow needs a handler that waits for entered(...).")
+        rules = [rule for rule in self._start_rules(client) if rule.stage_id == cause.subject]
+        if not rules:
+            return 0
         starts = WorkflowStarts(client, self._store, self._portal, self._clock, rules)
         row: dict[str, Any] = {"id": deal.id, "categoryId": deal["categoryId"], "stageId": deal["stageId"]}
         row |= {rule.trace: deal[rule.trace] for rule in rules if rule.trace}
-        if cause.kind != ENTERED:
-            raise GiveUp("ctx.start_workflow needs a handler that waits for entered(...).")
         result = starts.perform(starts.of_deal(row, (cause.subject, cause.n)))
         if result.unknown:
             raise OutcomeUnknown(f"A workflow of deal {deal.id} was sent and not answered; it is looked for again.")
@@ -172,16 +173,29 @@ class PortalRules:
             raise RetryLater(f"A workflow of deal {deal.id} is still to be sent.")
         return result.started
 
-    def _client_group(self, client: PortalClient, company_id: int) -> int | None:
-        """What `b24sync groups sync --company` does; what a person has to mend is logged and shown by `groups list`."""
+    def _start_rules(self, client: PortalClient) -> list[StartRule]:
+        """`[[workflows.start]]` with ids; read anew as often as the rules' own names."""
+        with self._lock:
+            if self._starts is None or self._starts[0] != self._read_at:
+                lines = self._config.workflows.start
+                directory = read_directory(client, DEAL, users=False)
+                self._starts = (self._read_at, resolve_starts(lines, directory, deal_templates(client)))
+            return self._starts[1]
+
+    def _client_group(self, client: PortalClient, company_id: int, needed: bool) -> int | None:
+        """What `groups sync` does for one company; the group's id. `needed`: whatever the company's type."""
         groups = ClientGroups(client, self._store, self._portal, self._clock, self._config.groups)
-        plan = groups.plan(company_id)
+        plan = groups.plan(company_id, any_type=needed)
+        if not plan.groups:
+            return None
         result = groups.sync(plan)
-        for line in [*result.notes, *result.problems]:
-            LOG.warning("client group: %s", line)
         if result.unknown:
-            raise OutcomeUnknown(f"Of the group of company {company_id} something was sent and not answered.")
-        found = [one.group.id if one.group else None for one in plan.groups]
-        if found and found[0] is None:
-            raise GiveUp("; ".join(result.problems))
-        return found[0] if found else None
+            raise OutcomeUnknown(
+                f"The group of company {company_id} was sent and not answered; it is looked for again."
+            )
+        one = plan.groups[0]
+        if one.group is None:
+            raise GiveUp(f"Company {company_id} has no group: {'; '.join(result.problems) or 'the portal made none'}.")
+        for problem in result.problems:
+            LOG.warning("portal=%s company=%d %s", self._portal, company_id, problem)
+        return one.group.id

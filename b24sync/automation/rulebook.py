@@ -132,6 +132,15 @@ def load_rules(config: Config) -> RuleBook:
     return RuleBook([rule for rule in rules if rule.name not in twice], broken, problems)
 
 
+def load_one(config: Config, path: Path) -> RuleBook:
+    """The rules of one file, as if all of them were switched on. Broken, it is in the answer."""
+    try:
+        rules = [_configured(process, path, config.rules) for process in load_file(path)]
+    except ConfigError as error:
+        return RuleBook(broken=[BrokenFile(path, str(error))])
+    return RuleBook([replace(rule, enabled=True) for rule in rules])
+
+
 def rule_files(config: Config) -> list[Path]:
     """The rule files in their order: of each folder by name."""
     folders = [config.resolve(path) for path in config.paths.rules]

@@ -57,8 +57,8 @@ class Acts:
         """The portal id of what `key` names. `store` runs in the transaction that records the outcome, once.
 
         `make` sends one write and calls what it is given right before sending; `find` looks for it by its key.
-        Cost: that of make; of find only after an unclear answer. Raises PortalRefused, RetryLater, PortalBlocked,
-        OutcomeUnknown: asked again after the portal's request cap, it is looked for first.
+        Cost: that of make; of find only after an unclear answer. Raises PortalRefused, PortalBlocked, RetryLater:
+        asked again then, it is looked for first.
         """
         ledger = Ledger(self._store, self._portal, what, self.clock)
         write = self._settled_state(ledger, key)
@@ -68,8 +68,7 @@ class Acts:
             found = self._found(ledger, key, find, store)
             if found is not None:
                 return found
-            if self.clock.wall_s() < self._ripe_at(write):
-                raise OutcomeUnknown(f"{what} {key} was sent and not answered; it is looked for again later.")
+            self._wait_till_ripe(what, key, write.sent_at)
             ledger.plan_again([write])
         if not ledger.begin(key, detail):
             raise RetryLater(f"{what} {key} is being written by another process.", retry_after_s=OTHERS_POLL_S)
@@ -99,7 +98,8 @@ class Acts:
             found = self._found(ledger, key, find, store)
             if found is not None:
                 return found
-            raise OutcomeUnknown(f"{what} {key}: {error} It is looked for before it is repeated.") from None
+            self._wait_till_ripe(what, key, self.clock.wall_s())
+            raise
         except PortalRefused as error:
             ledger.settle([Settled(key, REFUSED, code=error.code or None, message=error.text)])
             raise
@@ -128,8 +128,14 @@ class Acts:
     def _settle(ledger: Ledger, key: str, made: Made, store: Callable[[Connection, Made], None]) -> None:
         ledger.settle([Settled(key, DONE, portal_id=made.portal_id)], also=lambda connection: store(connection, made))
 
-    def _ripe_at(self, write: Write) -> float:
-        return (write.sent_at or 0.0) + self.client.gate.limits.request_cap_s + LOOKUP_GRACE_S
+    def _wait_till_ripe(self, what: str, key: str, sent_at: float | None) -> None:
+        """Raise RetryLater until the portal can no longer be working on it; only then "not found" is final."""
+        left_s = (sent_at or 0.0) + self.client.gate.limits.request_cap_s + LOOKUP_GRACE_S - self.clock.wall_s()
+        if left_s > 0:
+            raise RetryLater(
+                f"{what} {key} was sent and not answered; it is looked for again before it is repeated.",
+                retry_after_s=left_s,
+            )
 
 
 def set_key(entity: str, entity_id: int, rest: str) -> str:

@@ -70,12 +70,14 @@ class ClientGroups:
         self._reader = GroupsReader(client, store, portal, config, self._groups, self._users)
         self._opening = GroupOpening(client, store, portal, clock)
 
-    def plan(self, company_id: int | None = None) -> GroupsPlan:
+    def plan(self, company_id: int | None = None, *, any_type: bool = False) -> GroupsPlan:
         """Read what there is; writes nothing. Cost: some eight requests for one company, some forty for 1,000.
+
+        `any_type`: the one company counts as a client whatever its type.
 
         Raises ConfigError, PortalRefused, RetryLater.
         """
-        return self._reader.read(company_id)
+        return self._reader.read(company_id, any_type=any_type)
 
     def preview(self, plan: GroupsPlan) -> GroupsResult:
         """What `sync` would do, as far as it can be told before."""

@@ -79,8 +79,11 @@ class GroupsReader:
         self._ledger = group_ledger
         self._users = users
 
-    def read(self, company_id: int | None) -> GroupsPlan:
-        """All companies of the configured types, or one. Raises ConfigError, PortalRefused, RetryLater."""
+    def read(self, company_id: int | None, *, any_type: bool = False) -> GroupsPlan:
+        """All companies of the configured types, or one; with `any_type` that one whatever its type.
+
+        Raises ConfigError, PortalRefused, RetryLater.
+        """
         directory = read_directory(self._client, COMPANY, users=False)
         types = _type_ids(self._config.company_types, directory)
         if company_id is None:
@@ -91,7 +94,7 @@ class GroupsReader:
             linked = self._links.of_entities(PROCESS, ENTITY, [company_id])
             if not companies:
                 raise ConfigError(f"Company {company_id} is not in the portal, or the webhook's user may not read it.")
-        of_type = [company for company in companies if company.type_id in types]
+        of_type = [company for company in companies if any_type or company.type_id in types]
         groups = [ClientGroup(company, group_name(self._config, company)) for company in of_type]
         plan = GroupsPlan(groups, links=by_company(linked), lacks_field=GROUP_FIELD not in directory.fields)
         plan.left = [_left(link) for link in linked if link.step == GROUP_STEP and link.entity_id not in _ids(of_type)]

@@ -23,6 +23,7 @@ COMMANDS = {
     "portal": ("b24sync.cli.portal", "Fields, pipelines and stages as code."),
     "recount": ("b24sync.cli.recount", "Days left and overdue of every deal, written where they changed."),
     "report": ("b24sync.cli.report", "Delays, work of the responsible, stages: table, CSV, XLSX, HTML, JSON."),
+    "rules": ("b24sync.cli.rules", "Business processes that react to the portal."),
     "sandbox": ("b24sync.cli.sandbox", "A local portal to rehearse on."),
     "serve": ("b24sync.cli.serve", "Receive the portals' events and work on them."),
     "worker": ("b24sync.cli.worker", "Work on events, timers and schedules, without receiving."),

@@ -97,6 +97,12 @@ class RulesSite:
         self.publish_events([(name, item_id) for item_id in ids])
         self.run()
 
+    def task_event(self, name: str, task_id: int) -> None:
+        """An event about a task, as the portal writes it."""
+        data = {"FIELDS_BEFORE": {"ID": str(task_id)}, "FIELDS_AFTER": {"ID": str(task_id)}}
+        self.engine.lanes.publish_now([Message(PORTAL, "dispatch", f"{name}:{task_id}", {"event": name, "data": data})])
+        self.run()
+
     def publish_events(self, events: Iterable[tuple[str, int]]) -> None:
         messages = [
             Message(PORTAL, "dispatch", f"{name}:{item_id}", {"event": name, "data": {"FIELDS": {"ID": str(item_id)}}})

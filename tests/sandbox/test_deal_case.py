@@ -157,3 +157,51 @@ def test_stage_workflow_shares_its_ledger_with_the_command(tmp_path: Path, sandb
     sandbox.act("workflow.complete", template="Первый звонок")
     desk.move("Новая")
     assert len(sandbox.state("workflows")) == 2
+
+
+def company_with_contact(sandbox: SandboxProcess, email: str, **fields: Any) -> int:
+    fm = [{"typeId": "EMAIL", "valueType": "WORK", "value": email}]
+    contact = sandbox.act("item.add", entityTypeId=3, fields={"name": "Олег", "lastName": "Лосев", "fm": fm})["id"]
+    values = {"title": "ООО «Ромашка»", "assignedById": IVAN, "contactIds": [int(contact)], **fields}
+    return int(sandbox.act("item.add", entityTypeId=4, fields=values)["id"])
+
+
+@pytest.mark.parametrize(
+    ("assign", "expected"),
+    [("company", [IVAN, IVAN]), ("department_head", [PETR, PETR]), ([IVAN, ANNA], [IVAN, ANNA]), (ANNA, [ANNA, ANNA])],
+)
+def test_client_group_task(tmp_path: Path, sandbox: SandboxProcess, assign: Any, expected: list[int]) -> None:
+    desk = Desk(tmp_path, sandbox, client_group_task={"stage": "В работе", "assign": assign})
+    company = company_with_contact(sandbox, "oleg@client.ru")
+    desk.edit(companyId=company)
+    second = desk.add(title="Вторая", stageId="PREPARATION", assignedById=MARIA, companyId=company)
+    desk.move("В работе")
+    desk.site.move(second, "В работе")
+    desk.site.event("ONCRMDEALUPDATE", second, desk.deal)
+    (group,) = sandbox.state("groups")
+    tasks = desk.tasks()
+    assert [(task["RESPONSIBLE_ID"], task["GROUP_ID"]) for task in tasks] == [(one, group["id"]) for one in expected]
+    assert [sorted(task["UF_CRM_TASK"]) for task in tasks] == [
+        sorted([f"D_{deal}", f"CO_{company}"]) for deal in (desk.deal, second)
+    ]
+    assert [desk.site.deal(deal)["assignedById"] for deal in (desk.deal, second)] == expected
+    assert desk.site.messages("dead") == []
+
+
+def test_client_group(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    desk = Desk(tmp_path, sandbox, client_group={})
+    supplier = company_with_contact(sandbox, "a@client.ru", typeId="SUPPLIER")
+    desk.site.event("ONCRMCOMPANYADD", supplier)
+    assert sandbox.state("groups") == []
+    desk.site.edit(supplier, 4, typeId="CUSTOMER")
+    desk.site.event("ONCRMCOMPANYUPDATE", supplier)
+    assert len(sandbox.state("groups")) == 1
+    client = company_with_contact(sandbox, "b@client.ru", title="ООО «Лютик»", typeId="CUSTOMER")
+    desk.site.sweep()
+    assert len(sandbox.state("groups")) == 2
+    fm = [{"typeId": "EMAIL", "valueType": "WORK", "value": "c@client.ru"}]
+    contact = int(sandbox.act("item.add", entityTypeId=3, fields={"name": "Яна", "fm": fm})["id"])
+    desk.site.edit(client, 4, contactIds=[contact])
+    desk.site.event("ONCRMCOMPANYUPDATE", client)
+    assert "c@client.ru" in {user["email"] for user in sandbox.state("users")}
+    assert desk.site.messages("dead", "waiting") == []

@@ -89,7 +89,8 @@ def put_messages_in(folder: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_do_what_it_prints(page: str, tmp_path: Path) -> None:
-    shutil.copytree(PROJECT / "examples", tmp_path / "examples")
+    for folder in ("examples", "rules"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder)
     found = examples((PROJECT / page).read_text(encoding="utf-8"))
     assert len(found) >= 5
     put_messages_in(tmp_path)

@@ -1,0 +1,144 @@
+"""`rules test`: what a rule file would write for one event, without writing it.
+
+The item is read from the portal as it is. One event does not tell what was before, so everything that it can mean is
+tried: the item has entered the stage it stands in, each watched field has changed from nothing, an ADD is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from b24sync.automation import causes as kinds
+from b24sync.automation.causes import Cause
+from b24sync.automation.context import Context, Site
+from b24sync.automation.dispatch import item_of
+from b24sync.automation.items import Item
+from b24sync.automation.looks import look_at
+from b24sync.automation.observe import why_not
+from b24sync.automation.params import User
+from b24sync.automation.portals import TASK, type_id_of
+from b24sync.automation.process import Handler
+from b24sync.automation.rulebook import Rule, RuleBook
+from b24sync.automation.triggers import TASK_KINDS
+from b24sync.bulk.acts import Made, Sending
+from b24sync.errors import B24SyncError, ConfigError
+from b24sync.portal import item_writes
+from b24sync.portal.events import PortalEvent
+from b24sync.transport.client import PortalClient
+from b24sync.transport.php_forms import NotReadable
+
+
+class Rehearsal(Context):
+    """A context whose acts are only told."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.told: list[str] = []
+
+    def act(
+        self,
+        what: str,
+        key: str,
+        kind: str,
+        text: str,
+        *,
+        find: Callable[[], Made | None],
+        make: Callable[[Sending], Made],
+        store: Callable[[Connection, Made], None] = lambda connection, made: None,
+    ) -> str:
+        self.acted = True
+        self.told.append(text)
+        return "0"
+
+    def note(self, kind: str, text: str, portal_id: str | None, connection: Connection | None = None) -> None:
+        self.told.append(text)
+
+    def turn(self, people: Sequence[User | int], name: str = "turn") -> int:
+        chosen = people[0]
+        return chosen.id if isinstance(chosen, User) else chosen
+
+    def start_workflow(self, deal: Item) -> int:
+        self.told.append(f"start the workflows of [[workflows.start]] for {deal} in {self.cause.subject}")
+        return 0
+
+    def client_group(self, company_id: int, *, needed: bool = False) -> int | None:
+        self.told.append(f"see to the group of company {company_id}")
+        return None
+
+
+def read_event(text: str) -> PortalEvent:
+    """An event: a file with what a portal posts (form or JSON), or `ONCRMDEALUPDATE:42`. Raises ConfigError."""
+    name, _, number = text.partition(":")
+    if number.isdigit() and name.upper().startswith("ON"):
+        return PortalEvent.stored({"event": name.upper(), "data": {"FIELDS": {"ID": number}}})
+    path = Path(text)
+    try:
+        body = path.read_bytes()
+        kind = "application/json" if body.lstrip()[:1] == b"{" else "application/x-www-form-urlencoded"
+        return PortalEvent.received(body, kind)
+    except (OSError, NotReadable) as error:
+        raise ConfigError(
+            f"{text} is neither a file with an event nor NAME:ID such as ONCRMDEALUPDATE:42: {error}"
+        ) from None
+
+
+def rehearse(
+    site: Site, client: PortalClient, book: RuleBook, event: PortalEvent
+) -> Iterator[tuple[str, str, list[str]]]:
+    """(handler, cause or reason, what it would write) for every handler of the book. Cost: a few reads.
+
+    Raises ConfigError for an event about nothing that can be read.
+    """
+    entity, item_id = item_of(event)
+    if item_id is None or entity == TASK or type_id_of(entity) is None:
+        raise ConfigError(f"{event.name} is not about an item of the CRM.")
+    row = look_at(client, book, {entity: [item_id]}).rows.get(entity, {}).get(item_id)
+    if row is None:
+        raise ConfigError(f"The portal has no {entity} {item_id}.")
+    for rule, handler in book.handlers(entity):
+        yield _try(site, client, rule, handler, _causes(event, entity, item_id, row, rule, handler), row)
+
+
+def _causes(
+    event: PortalEvent, entity: str, item_id: int, row: Mapping[str, Any], rule: Rule, handler: Handler
+) -> Iterator[Cause]:
+    trigger = handler.trigger
+    if event.name.endswith("ADD"):
+        yield Cause(entity, item_id, kinds.CREATED, "", 1)
+    if event.name.endswith("DELETE"):
+        yield Cause(entity, item_id, kinds.DELETED, "", 1)
+        return
+    if row.get("stageId"):
+        yield Cause(entity, item_id, kinds.ENTERED, str(row["stageId"]), 1)
+    if trigger.kind in (kinds.CHANGED, kinds.DUE):
+        for code in sorted(trigger.subjects(rule.params)):
+            if row.get(code) not in (None, "", []):
+                yield Cause(entity, item_id, trigger.kind, code, 1, None, row[code])
+
+
+def _try(
+    site: Site, client: PortalClient, rule: Rule, handler: Handler, found: Iterator[Cause], row: Mapping[str, Any]
+) -> tuple[str, str, list[str]]:
+    name = f"{rule.name}.{handler.name}"
+    if handler.trigger.kind in TASK_KINDS:
+        return name, f"waits for {handler.trigger}, which events of items do not tell", []
+    reasons = []
+    for cause in found:
+        reason = why_not(rule, handler, cause)
+        if reason is not None:
+            reasons.append(reason)
+            continue
+        read = partial(item_writes.get_item, client, type_id_of(cause.entity) or 0, cause.entity_id)
+        item = Item(cause.entity, cause.entity_id, row, read)
+        context = Rehearsal(site, client, rule, handler.name, cause, 0)
+        try:
+            handler.function(item, context)
+        except B24SyncError as error:
+            context.told.append(f"{type(error).__name__}: {error}")
+        return name, str(cause), context.told
+    return name, reasons[-1] if reasons else f"waits for {handler.trigger}", []
