@@ -18,7 +18,15 @@ from b24sync.portal.companies import (
     titles_shared,
 )
 from b24sync.portal.directory import Directory, nearest, normal, read_directory
-from b24sync.portal.groups import Group, Membership, all_groups, groups_by_id, groups_named, memberships
+from b24sync.portal.groups import (
+    READ_ALL_FROM,
+    Group,
+    Membership,
+    all_groups,
+    groups_by_id,
+    groups_named,
+    memberships,
+)
 from b24sync.portal.items import COMPANY
 from b24sync.portal.users import EMPLOYEE, EXTRANET, Account, accounts_by_email, address
 from b24sync.store.engine import Store
@@ -28,9 +36,6 @@ from b24sync.transport.client import PortalClient
 
 PROCESS, ENTITY, GROUP_STEP, CONTACT_STEP = "client_group", "company", "group", "contact"
 """How links name what belongs to a client group."""
-
-READ_ALL_FROM = 50
-"""From so many companies on it is cheaper to read all groups of the portal than to look them up by name."""
 
 
 @dataclass(slots=True)
@@ -142,9 +147,8 @@ class GroupsReader:
     def _groups(self, groups: Sequence[ClientGroup], ids: Mapping[int, Sequence[int]]) -> list[Group]:
         wanted = {number for numbers in ids.values() for number in numbers}
         if len(groups) >= READ_ALL_FROM:
-            found = all_groups(self._client)
-            hidden = wanted - {group.id for group in found}
-            return [*found, *groups_by_id(self._client, hidden).values()]
+            found = {group.id: group for group in all_groups(self._client)}
+            return list({**found, **groups_by_id(self._client, wanted - found.keys())}.values())
         named = groups_named(self._client, [one.name for one in groups]) if groups else []
         return [*named, *groups_by_id(self._client, wanted - {group.id for group in named}).values()]
 

@@ -27,6 +27,8 @@ INVITE_MEMBERS = "sonet_group.user.invite"
 ACTIVE_MEMBERS = "sonet_group.user.get"
 WORKGROUP = "socialnetwork.api.workgroup.get"
 
+READ_ALL_FROM = 50
+"""From so many on it is cheaper to read all groups of the portal than to ask for each."""
 READS = 3
 """How often a list is read anew that changed while it was read."""
 
@@ -90,10 +92,14 @@ def invite_members_command(group_id: int, user_ids: Sequence[int]) -> Command:
 
 
 def groups_by_id(client: PortalClient, ids: Iterable[int]) -> dict[int, Group]:
-    """Those of `ids` that exist. Cost: one request per 50. Raises PortalRefused, PortalUnreachable."""
+    """Those of `ids` that exist. Cost: one request per 50; of many, as of all_groups where that is less.
+
+    Raises PortalRefused, PortalUnreachable.
+    """
     wanted = list(dict.fromkeys(ids))
-    commands = {f"g{index:05d}": _get({"ID": group_id}) for index, group_id in enumerate(wanted)}
-    found = {group.id: group for group in _groups(client, _read(client, commands).values())}
+    found = {group.id: group for group in all_groups(client)} if len(wanted) >= READ_ALL_FROM else {}
+    commands = {f"g{group_id}": _get({"ID": group_id}) for group_id in wanted if group_id not in found}
+    found.update((group.id, group) for group in _groups(client, _read(client, commands).values()))
     return {group_id: found[group_id] for group_id in wanted if group_id in found}
 
 

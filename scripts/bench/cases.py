@@ -16,6 +16,7 @@ from subprocesses import PROJECT, Command, Finished
 
 from bench.bounds import bound_s
 from bench.files import write_csv, write_xlsx
+from bench.group_cases import client_groups
 from bench.measure import Bench, Result, bench, client_part
 
 HERE = Path(__file__).resolve().parent
@@ -260,4 +261,5 @@ CASES: Sequence[Case] = (
     Case("client_cpu", "Processor time of the command line.", client_cpu),
     Case("start_up", "Start of the command line.", start_up),
     Case("memory", "Peak memory of the command line while it imports 100,000 deals.", memory),
+    Case("client_groups", "1,000 companies get an extranet group each, their contacts invited.", client_groups),
 )

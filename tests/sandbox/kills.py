@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rehearsal import (
@@ -15,6 +16,7 @@ from rehearsal import (
     UNKNOWN_LEFT,
     Rehearsal,
     Row,
+    Running,
     assert_each_deal_once,
     assert_each_workflow_once,
     rows,
@@ -73,7 +75,7 @@ def kill_imports(folder: Path, *, way: str, created_time: bool, seed: int, kills
         rehearsal = Rehearsal(folder, sandbox, planned=planned, way=way, history=created_time)
         words = rehearsal.import_words()
         try:
-            _kill_again_and_again(rehearsal, words, chain, kills, rehearsal.count_held)
+            kill_again_and_again(partial(rehearsal.start, *words), chain, kills, rehearsal.count_held)
             ended = rehearsal.run(*words)
             assert ended.code == DONE, ended
             assert_each_deal_once(rehearsal)
@@ -99,7 +101,7 @@ def kill_starts(folder: Path, *, seed: int, kills: int) -> Chain:
         rehearsal = Rehearsal(folder, sandbox, planned=planned, templates=templates)
         words = ["workflows", "start", "--all", "--json"]
         try:
-            _kill_again_and_again(rehearsal, words, chain, kills, rehearsal.count_started)
+            kill_again_and_again(partial(rehearsal.start, *words), chain, kills, rehearsal.count_started)
             ended = rehearsal.run(*words)
             chain.left_unknown = assert_each_workflow_once(rehearsal)
             assert ended.code == (UNKNOWN_LEFT if chain.left_unknown else DONE), ended
@@ -124,10 +126,8 @@ def _known_started(rehearsal: Rehearsal, planned: list[Row]) -> int:
     return len(started & done & {ids[0] for ids in rehearsal.held().values()})
 
 
-def _kill_again_and_again(
-    rehearsal: Rehearsal, words: list[str], chain: Chain, kills: int, count: Callable[[], int]
-) -> None:
-    """Start the command and kill it, until it was killed `kills` times or nothing is left to write.
+def kill_again_and_again(start: Callable[[], Running], chain: Chain, kills: int, count: Callable[[], int]) -> None:
+    """Start a command and kill it, until it was killed `kills` times or nothing is left to write.
 
     The moment goes by what the portal holds, not by the clock alone: a busy machine is slow in both.
     """
@@ -137,7 +137,7 @@ def _kill_again_and_again(
         wait_s = chance.uniform(0.0, EARLY_WAIT_S if early else LONGEST_WAIT_S)
         enough = count() + chance.randint(1, WRITES_BEFORE_KILL)
         began = time.monotonic()
-        running = rehearsal.start(*words)
+        running = start()
         if not early:
             while count() < enough and running.alive and time.monotonic() - began < FIRST_WRITE_TIMEOUT_S:
                 time.sleep(POLL_S)

@@ -35,14 +35,17 @@ class Office:
 
 
 @contextmanager
-def office(folder: Path, sandbox: SandboxProcess, limits: Limits = UNLIMITED) -> Iterator[Office]:
-    """Open `folder`/store.db, new or as it is, for the sandbox's first webhook."""
+def office(
+    folder: Path, sandbox: SandboxProcess, *, webhook: str | None = None, limits: Limits = UNLIMITED
+) -> Iterator[Office]:
+    """Open `folder`/store.db, new or as it is, for a webhook of the sandbox; its first one where none is given."""
+    url = webhook or sandbox.url
     clock = SystemClock()
     store = migrated_store(folder)
     session = requests.Session()
     try:
-        gate = Gate(store, PORTAL, credential_of(sandbox.url), limits, clock)
-        address = Address(store, PORTAL, sandbox.url, ())
+        gate = Gate(store, PORTAL, credential_of(url), limits, clock)
+        address = Address(store, PORTAL, url, ())
         yield Office(store, PortalClient(address, gate, clock, session=session), clock)
     finally:
         session.close()

@@ -27,7 +27,7 @@ from sandbox_process import SandboxProcess, running_sandbox
 from b24sync.bulk.client_groups import ClientGroups, GroupsResult
 from b24sync.bulk.group_list import ListedGroup, list_groups
 from b24sync.config import GroupsConfig
-from b24sync.errors import ConfigError
+from b24sync.errors import ConfigError, PortalRefused
 
 DEFAULTS = GroupsConfig()
 
@@ -54,9 +54,9 @@ def plant(desk: Desk, *clients: Client, **seed: Any) -> None:
     desk.sandbox.reset(seed_of(clients, **seed))
 
 
-def sync(desk: Desk, config: GroupsConfig = DEFAULTS) -> GroupsResult:
+def sync(desk: Desk, config: GroupsConfig = DEFAULTS, webhook: str | None = None) -> GroupsResult:
     """What the command does, without starting it."""
-    with office(desk.folder, desk.sandbox) as our:
+    with office(desk.folder, desk.sandbox, webhook=webhook) as our:
         groups = ClientGroups(our.client, our.store, our.portal, our.clock, config)
         return groups.sync(groups.plan())
 
@@ -509,3 +509,21 @@ def test_portals_that_do_it_in_their_own_way_end_with_an_external_group(
     assert desk.sandbox.state("groups")[0]["extranet"] is True
     again = sync(desk)
     assert counts(again) == (1, 0, 1, 0, pending, 0), again
+
+
+def test_without_the_scope_socialnetwork_whoever_has_not_accepted_counts_as_pending(desk: Desk) -> None:
+    plant(desk, ROMASHKA)
+    added = desk.sandbox.post("webhooks", {"user_id": 1, "secret": "few", "scopes": ["crm", "user", "sonet_group"]})
+    ended = sync(desk, webhook=added["url"])
+    assert counts(ended) == (1, 1, 0, 1, 1, 0), ended
+    assert counts(sync(desk, webhook=added["url"])) == (1, 0, 1, 0, 1, 0)
+    desk.sandbox.act("user.accept", user="anna@romashka.ru", groups=True)
+    assert counts(sync(desk, webhook=added["url"])) == (1, 0, 1, 0, 0, 0)
+    assert len(desk.sandbox.state("mails")) == 1
+
+
+def test_a_webhook_that_may_not_write_groups_is_told_by_its_first_refusal(desk: Desk) -> None:
+    plant(desk, ROMASHKA)
+    added = desk.sandbox.post("webhooks", {"user_id": 1, "secret": "less", "scopes": ["crm", "user"]})
+    with pytest.raises(PortalRefused, match="scope sonet_group"):
+        sync(desk, webhook=added["url"])
