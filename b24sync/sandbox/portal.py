@@ -24,6 +24,7 @@ of crm.deal.userfield.add and crm.item.import (with original user field names).
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections import deque
 from datetime import date, datetime, tzinfo
@@ -121,6 +122,8 @@ class Portal:
         self.items: dict[int, ItemStore] = {}
         self.history: dict[int, History] = {}
         self.values = Values(self)
+        self.files: dict[int, tuple[str, bytes]] = {}
+        """Names and bodies of files in CRM fields, by their ids."""
         self._last_file_id = 400
         self._last_multifield_id = 100
         self.planting = True
@@ -195,9 +198,15 @@ class Portal:
         return None
 
     # -- numbers ------------------------------------------------------------------------------
-    def next_file_id(self) -> int:
+    def keep_file(self, name: str, content: str) -> dict[str, Any] | None:
+        """A file of a CRM field or an activity out of base64, None when it is none. It is no object of the Disk."""
+        try:
+            body = base64.b64decode(content)
+        except ValueError:
+            return None
         self._last_file_id += 1
-        return self._last_file_id
+        self.files[self._last_file_id] = (name, body)
+        return {"id": self._last_file_id, "name": name, "size": len(body)}
 
     def next_multifield_id(self) -> int:
         self._last_multifield_id += 1

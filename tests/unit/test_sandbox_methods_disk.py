@@ -110,6 +110,25 @@ def test_files_are_attached_to_tasks(portal: Calls) -> None:
     assert portal.refusal("tasks.task.files.attach", taskId=task, fileId=999)[0] == "ERROR_CORE"
 
 
+def test_files_in_fields_of_deals_come_back_by_their_machine_link() -> None:
+    field = {"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "SCANS", "USER_TYPE_ID": "file", "MULTIPLE": "Y"}
+    with Sandbox(plan=PLANS["off"], seed={"userfields": [field]}) as sandbox:
+
+        def save(method: str, **params: Any) -> list[dict[str, Any]]:
+            body = {"entityTypeId": 2, "useOriginalUfNames": "Y", **params}
+            answer = requests.post(sandbox.webhook_url + method, json=body, timeout=5).json()
+            return list(answer["result"]["item"]["UF_CRM_SCANS"])
+
+        scans = [["a.pdf", content(b"A")[1]], ["b.pdf", content(b"B")[1]], {"fileData": content(b"C")}]
+        first, second = save("crm.item.add", fields={"UF_CRM_SCANS": scans})
+        assert requests.get(first["urlMachine"], timeout=5).content == b"A"
+        kept = save(
+            "crm.item.update", id=1, fields={"UF_CRM_SCANS": [{"id": second["id"]}, ["d.pdf", content(b"D")[1]]]}
+        )
+        assert [requests.get(one["urlMachine"], timeout=5).content for one in kept] == [b"B", b"D"]
+        assert [one["name"] for one in sandbox.portal.dump("crm_files")] == ["a.pdf", "b.pdf", "d.pdf"]
+
+
 def test_files_travel_by_links_over_http() -> None:
     with Sandbox(plan=PLANS["off"]) as sandbox:
 

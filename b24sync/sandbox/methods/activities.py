@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..model import drive_links
 from ..model.activities import CALL, EMAIL, MEETING, OUTGOING, PROVIDERS, TODO_PROVIDER, remove
 from ..model.filters import Compiler, FilterFault, compile_order
 from ..model.items import Item
@@ -125,7 +126,8 @@ def new_activity(
     portal: Portal, user_id: int, values: Row, communications: list[dict[str, Any]], given: dict[str, Any]
 ) -> Row:
     now = int(portal.time())
-    files = [mapping(one).get("fileData") for one in sequence(given.get("FILES"))]
+    pairs = [mapping(one).get("fileData") for one in sequence(given.get("FILES"))]
+    files = [portal.keep_file(str(one[0]), str(one[1])) for one in pairs if isinstance(one, list) and len(one) == 2]
     row = portal.activities.add(
         {
             "COMPLETED": "N",
@@ -139,9 +141,7 @@ def new_activity(
             **values,
             "SETTINGS": mapping(given.get("SETTINGS")),
             "COMMUNICATIONS": communications,
-            "FILES": [
-                {"id": portal.next_file_id(), "name": str(one[0])} for one in files if isinstance(one, list) and one
-            ],
+            "FILES": [one for one in files if one is not None],
             "BINDINGS": [(values["OWNER_TYPE_ID"], values["OWNER_ID"])],
             "CREATED": now,
             "LAST_UPDATED": now,
@@ -241,7 +241,9 @@ def list_rows(call: Call) -> Answer:
         if "COMMUNICATIONS" in select:
             line["COMMUNICATIONS"] = row["COMMUNICATIONS"]
         if "FILES" in select:
-            line["FILES"] = [{"id": one["id"], "url": f"/bitrix/tools/?fileId={one['id']}"} for one in row["FILES"]]
+            line["FILES"] = [
+                {"id": one["id"], "url": drive_links.crm_file_url(portal, one["id"])} for one in row["FILES"]
+            ]
         rows.append(line)
     return listed_answer(rows, page)
 

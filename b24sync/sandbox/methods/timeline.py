@@ -6,8 +6,10 @@ case is taken; the type of the owner is a word: deal, company, dynamic_1046.
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+from ..model import drive_links
 from ..model.filters import compile_order
 from ..model.listing import page_of, start_of
 from ..model.moments import iso_moment
@@ -15,6 +17,7 @@ from ..model.records import MOMENT, NUMBER, Row, columns_of
 from ..portal import Portal
 from ..registry import Answer, ApiError, Call, rest_method
 from .arguments import argument, caller, integer, listed_answer, mapping, sequence
+from .task_comments import store_file
 
 ORDERS = {"ID": NUMBER, "CREATED": MOMENT, "AUTHOR_ID": NUMBER}
 
@@ -33,10 +36,17 @@ def may(call: Call, right: str, owner: tuple[int, int]) -> bool:
     return item is not None and caller(call).may_with(right, entity.name, item)
 
 
-def files_of(portal: Portal, raw: Any) -> list[dict[str, Any]]:
-    """`[["name", base64], ...]`; another wrapper is dropped (api-reference/files/how-to-upload-files.md)."""
-    pairs = [one for one in sequence(raw) if isinstance(one, list) and len(one) == 2]
-    return [{"id": portal.next_file_id(), "name": str(name), "size": len(str(body)) * 3 // 4} for name, body in pairs]
+def files_of(call: Call, raw: Any) -> list[int]:
+    """`[["name", base64], ...]` put on the author's drive; others are dropped (files/how-to-upload-files.md)."""
+    found = []
+    for one in sequence(raw):
+        if isinstance(one, list) and len(one) == 2:
+            try:
+                body = base64.b64decode(str(one[1]))
+            except ValueError:
+                continue
+            found.append(store_file(call.portal, call.user_id, str(one[0]), body))
+    return found
 
 
 def needed_fields(call: Call) -> dict[str, Any]:
@@ -63,7 +73,7 @@ def add(call: Call) -> Answer:
             "COMMENT": str(fields["COMMENT"]),
             "AUTHOR_ID": author(call, fields),
             "CREATED": int(portal.time()),
-            "FILES": files_of(portal, fields.get("FILES")),
+            "FILES": files_of(call, fields.get("FILES")),
             "BINDINGS": [owner],
         }
     )
@@ -98,18 +108,22 @@ def shown(portal: Portal, row: Row) -> dict[str, Any]:
         "CREATED": created,
         "COMMENT": row["COMMENT"],
         "AUTHOR_ID": str(row["AUTHOR_ID"]),
-        "FILES": {
-            str(one["id"]): {
-                "id": one["id"],
-                "date": created,
-                "type": "file",
-                "name": one["name"],
-                "size": one["size"],
-                "authorId": row["AUTHOR_ID"],
-                "urlDownload": f"/disk/downloadFile/{one['id']}/",
-            }
-            for one in row["FILES"]
-        },
+        "FILES": {str(one): file_shown(portal, row, one) for one in row["FILES"]},
+    }
+
+
+def file_shown(portal: Portal, row: Row, object_id: int) -> dict[str, Any]:
+    file = portal.disk.objects.get(object_id)
+    url = drive_links.download_url(portal, object_id)
+    return {
+        "id": object_id,
+        "date": iso_moment(row["CREATED"], portal.zone),
+        "type": "file",
+        "name": file["NAME"] if file else "",
+        "size": file["SIZE"] if file else 0,
+        "authorId": row["AUTHOR_ID"],
+        "urlShow": url,
+        "urlDownload": url,
     }
 
 
@@ -144,7 +158,7 @@ def update(call: Call) -> Answer:
     if "COMMENT" in fields:
         row["COMMENT"] = str(fields["COMMENT"])
     if "FILES" in fields:
-        row["FILES"] = files_of(call.portal, fields["FILES"])
+        row["FILES"] = files_of(call, fields["FILES"])
     call.portal.emit("ONCRMTIMELINECOMMENTUPDATE", {"FIELDS": {"ID": row["ID"]}})
     return Answer(True)
 

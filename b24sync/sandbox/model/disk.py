@@ -34,7 +34,7 @@ class Disk:
     attachments: Records = field(default_factory=lambda: Records(FIRST_ATTACHMENT_ID))
     bodies: dict[int, bytes] = field(default_factory=dict)
     tokens: dict[int, str] = field(default_factory=dict)
-    """Tokens of download links by object."""
+    """Tokens of download links by object; files of CRM fields under their negative ids."""
     _next_body: int = FIRST_BODY_ID
 
     def storage(self, entity_type: str, entity_id: str, name: str, at: int) -> Storage:

@@ -24,7 +24,7 @@ class NameTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a token opens: the download of a file, or an upload into a folder by somebody."""
+    """What a token opens: a file of the Disk (download), of a CRM field (crm), or an upload by somebody."""
 
     kind: str
     object_id: int
@@ -40,13 +40,21 @@ def download_url(portal: Portal, object_id: int) -> str:
     return _url(portal, "download", tokens[object_id])
 
 
+def crm_file_url(portal: Portal, file_id: int) -> str:
+    """A link to the body of a file that lies in a field of an item."""
+    tokens = portal.disk.tokens
+    if -file_id not in tokens:
+        tokens[-file_id] = _new(portal, Link("crm", file_id))
+    return _url(portal, "download", tokens[-file_id])
+
+
 def upload_url(portal: Portal, folder_id: int, user_id: int, *, unique: bool) -> str:
     """An address for one POST."""
     return _url(portal, "upload", _new(portal, Link("upload", folder_id, user_id, unique)))
 
 
 def _new(portal: Portal, link: Link) -> str:
-    token = f"disk|{secrets.token_urlsafe(24)}"
+    token = f"{'crm' if link.kind == 'crm' else 'disk'}|{secrets.token_urlsafe(24)}"
     portal.links[token] = link
     return token
 
@@ -58,6 +66,8 @@ def _url(portal: Portal, name: str, token: str) -> str:
 def body_of(portal: Portal, token: str) -> tuple[str, bytes] | None:
     """Name and body behind a download link; None for a wrong token or a file that is gone."""
     link = portal.links.get(token)
+    if link is not None and link.kind == "crm":
+        return portal.files.get(link.object_id)
     row = portal.disk.objects.get(link.object_id) if link is not None and link.kind == "download" else None
     if row is None or row["DELETED_TYPE"] != ALIVE:
         return None

@@ -249,8 +249,16 @@ def activities(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def timeline_comments(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
-    """Comments in timelines with their bindings and files; times in unix seconds."""
-    return list(portal.comments)
+    """Comments in timelines with their bindings and names of files; times in unix seconds."""
+    return [{**row, "FILES": _names(portal, row["FILES"])} for row in portal.comments]
+
+
+def crm_files(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Files in fields of items and in activities: id, name, size, SHA-256."""
+    return [
+        {"id": number, "name": name, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        for number, (name, body) in portal.files.items()
+    ]
 
 
 def tasks(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -285,9 +293,13 @@ def task_comments(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]
 
 
 def _said(portal: Portal, task_id: int, row_id: int, author_id: int, text: str, files: list[int]) -> dict[str, Any]:
-    objects = [portal.disk.objects.get(one) for one in files]
-    names = [one["NAME"] for one in objects if one is not None]
-    return {"task_id": task_id, "id": row_id, "author_id": author_id, "text": text, "files": names}
+    return {"task_id": task_id, "id": row_id, "author_id": author_id, "text": text, "files": _names(portal, files)}
+
+
+def _names(portal: Portal, objects: list[int]) -> list[str]:
+    """Names of disk objects."""
+    found = [portal.disk.objects.get(one) for one in objects]
+    return [one["NAME"] for one in found if one is not None]
 
 
 def notifications(portal: Portal, params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -354,6 +366,7 @@ READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
     "groups": groups,
     "mails": mails,
     "disk": disk,
+    "crm_files": crm_files,
     "tasks": tasks,
     "task_comments": task_comments,
     "notifications": notifications,

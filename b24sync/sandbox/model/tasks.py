@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .filters import Plan
 from .records import Records, Row
+from .text import unicode_ci
 
 if TYPE_CHECKING:
     from ..portal import Portal
@@ -60,7 +61,7 @@ class Tasks(Records):
     def _index(self, row: Row, step: int) -> None:
         for name in ("TAGS", "UF_CRM_TASK"):
             for value in row[name]:
-                ids = self._by_word.setdefault((name, value.lower()), set())
+                ids = self._by_word.setdefault((name, unicode_ci(value)), set())
                 ids.add(row["ID"]) if step > 0 else ids.discard(row["ID"])
 
     def candidates(self, plan: Plan) -> Iterable[Row]:
@@ -70,7 +71,7 @@ class Tasks(Records):
                 return [row for one in sorted(wanted) if (row := self.get(one)) is not None]
             if name in ("TAG", "UF_CRM_TASK"):
                 key = "TAGS" if name == "TAG" else name
-                ids = {one for value in wanted for one in self._by_word.get((key, str(value).lower()), ())}
+                ids = {one for value in wanted for one in self._by_word.get((key, unicode_ci(str(value))), ())}
                 return [row for one in sorted(ids) if (row := self.get(one)) is not None]
         return self
 
@@ -230,7 +231,10 @@ def emit_update(portal: Portal, task_id: int) -> None:
 
 
 def emit_comment(portal: Portal, task_id: int, comment_id: int, message_id: int | None = None) -> None:
-    """Old card: the comment's id; new card: ID 0 and MESSAGE_ID (on-task-comment-add.md)."""
+    """Old card: the comment's id; new card: ID 0 and MESSAGE_ID (on-task-comment-add.md). The task counts as active."""
+    row = portal.tasks.get(task_id)
+    if row is not None:
+        row["ACTIVITY_DATE"] = int(portal.time())
     after = {"ID": comment_id, "TASK_ID": task_id}
     if message_id is not None:
         after = {"ID": 0, "TASK_ID": task_id, "MESSAGE_ID": message_id}

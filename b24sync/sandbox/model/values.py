@@ -13,6 +13,7 @@ from collections.abc import Callable
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
+from . import drive_links
 from .fields import Field
 from .moments import iso_day, iso_moment, parse_day, parse_moment
 from .text import php_text
@@ -229,7 +230,7 @@ class Values:
     def _file(self, field: Field, raw: Any) -> dict[str, Any] | None:
         """`["name", base64]`; another wrapper silently leaves the field empty (files/how-to-upload-files.md)."""
         if isinstance(raw, list) and len(raw) == 2 and all(isinstance(part, str) for part in raw):
-            return {"id": self.portal.next_file_id(), "name": raw[0], "size": len(raw[1]) * 3 // 4}
+            return self.portal.keep_file(raw[0], raw[1])
         return None
 
     def read_one_file(self, field: Field, raw: Any) -> dict[str, Any] | None:
@@ -266,8 +267,9 @@ class Values:
         return stored
 
     def _file_value(self, stored: dict[str, Any]) -> dict[str, Any]:
+        """`urlMachine` carries its own token and really answers (api-reference/files/index.md)."""
         path = f"/bitrix/services/main/ajax.php?action=crm.controller.item.getFile&fileId={stored['id']}"
-        return {"id": stored["id"], "url": path, "urlMachine": path}
+        return {"id": stored["id"], "url": path, "urlMachine": drive_links.crm_file_url(self.portal, stored["id"])}
 
     # -- out: classic dialect -----------------------------------------------------------------
     def classic_value(self, field: Field, stored: Any) -> Any:
