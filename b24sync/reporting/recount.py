@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from b24sync.bulk.ledgered import LOOKUP_GRACE_S, Progress
@@ -22,6 +22,7 @@ from b24sync.portal.directory import Directory
 from b24sync.portal.items import DEAL, UPDATE, read_by_ids
 from b24sync.reporting.norms import NormBook
 from b24sync.reporting.recounted import EMPTY, FIELDS, Fields, Update, wanted_values
+from b24sync.reporting.refresh import Refresher
 from b24sync.reporting.sources import chosen_pipeline, directory_with_users, norm_book, refresher_of
 from b24sync.reporting.timeline import Stay
 from b24sync.reporting.updates import UpdateSender
@@ -142,7 +143,7 @@ class Recount:
                 summary.changed += 1
             return
         self._ledger.prune(night.id)
-        self._settle_loose_ends(fields)
+        self._settle_loose_ends(fields, refresher)
         sender = UpdateSender(
             self._client,
             self._ledger,
@@ -205,7 +206,7 @@ class Recount:
                 self._ledger.gone(key)
         self._ledger.plan(((update.key, {"fields": update.fields}) for update in piece), night.id)
 
-    def _settle_loose_ends(self, fields: Fields) -> None:
+    def _settle_loose_ends(self, fields: Fields, refresher: Refresher) -> None:
         """Updates that a killed run left unanswered: found in the portal, or waited for until they cannot run any more.
 
         A request still in flight must not overwrite what is written now.
@@ -214,11 +215,12 @@ class Recount:
         loose = list(self._ledger.in_state(UNKNOWN))
         if not loose:
             return
+        deals = list({_deal_of(write.key) for write in loose})
         ripe_at = (
             max((write.sent_at or 0.0) for write in loose) + self._client.gate.limits.request_cap_s + LOOKUP_GRACE_S
         )
         while True:
-            rows = read_by_ids(self._client, DEAL, list({_deal_of(write.key) for write in loose}), FIELDS)
+            rows = read_by_ids(self._client, DEAL, deals, FIELDS)
             held = {
                 write.key: _deal_of(write.key)
                 for write in loose
@@ -231,6 +233,7 @@ class Recount:
                 break
             self._clock.sleep(min(wait_s, 1.0))
         self._ledger.settle([Settled(write.key, PLANNED) for write in loose])
+        refresher.reread(deals)
 
     # -- the summary --------------------------------------------------------------------------------
 
@@ -269,6 +272,7 @@ def last_tick(cron: str, now: datetime) -> datetime:
     from cronsim import CronSim, CronSimError
 
     try:
-        return next(CronSim(cron, now, reverse=True))
+        # Backwards it leaves the present minute out, and a cron job starts in the minute of its tick.
+        return next(CronSim(cron, now + timedelta(minutes=1), reverse=True))
     except (CronSimError, StopIteration):
         raise ConfigError(f"[recount] cron = {cron!r} is no schedule, such as 0 2 * * *.") from None

@@ -55,8 +55,8 @@ def wanted_values(stays: Sequence[Stay], book: NormBook, as_of: float, own: Mapp
     zone = book.calendars.zone
     plan_end = book.plan_end(present, measure)
     return {
-        STAGE_START: datetime.fromtimestamp(present.entered_at, zone),
-        PLAN_END: None if plan_end is None else datetime.fromtimestamp(plan_end, zone),
+        STAGE_START: datetime.fromtimestamp(round(present.entered_at), zone),
+        PLAN_END: None if plan_end is None else datetime.fromtimestamp(round(plan_end), zone),
         DAYS_LEFT: measure.days_left,
         OVERDUE_TOTAL: sum(one.delay_days for one in measures),
     }
