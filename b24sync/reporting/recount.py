@@ -272,7 +272,7 @@ def last_tick(cron: str, now: datetime) -> datetime:
     from cronsim import CronSim, CronSimError
 
     try:
-        # Backwards it leaves the present minute out, and a cron job starts in the minute of its tick.
-        return next(CronSim(cron, now + timedelta(minutes=1), reverse=True))
+        # Backwards it gives ticks before a moment, and a run may start with its tick.
+        return next(CronSim(cron, now + timedelta(seconds=1), reverse=True))
     except (CronSimError, StopIteration):
         raise ConfigError(f"[recount] cron = {cron!r} is no schedule, such as 0 2 * * *.") from None
