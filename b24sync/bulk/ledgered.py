@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
@@ -134,6 +134,10 @@ class LedgeredSender(ABC, Generic[T]):
         if dearest:
             most = int(min(allowance_s / dearest, most))
         return max(1, most)
+
+    def _note_of(self, settlement: Settlement[T]) -> dict[str, Any] | None:
+        """What the ledger is to keep of an answer besides the id."""
+        return None
 
     def _created(self, done: Sequence[tuple[T, str]]) -> None:
         """Items that the portal now holds, with their ids."""
@@ -308,7 +312,7 @@ class LedgeredSender(ABC, Generic[T]):
                 else:
                     settled.append(self._refused(entry.item, outcome))
             else:
-                settled.append(Settled(key, DONE, portal_id=str(outcome.result)))
+                settled.append(Settled(key, DONE, portal_id=str(outcome.result), detail=self._note_of(entry)))
                 done.append((entry.item, str(outcome.result)))
         self._ledger.settle(settled)
         source.extendleft(reversed(again))

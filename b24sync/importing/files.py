@@ -42,9 +42,14 @@ def file_bytes(fields: Mapping[str, Any]) -> int:
     return sum(path.stat().st_size for path in paths if path.exists())
 
 
+def holds_files(fields: Mapping[str, Any]) -> bool:
+    """Whether a row names files at all."""
+    return any(_files(value) for value in fields.values() if type(value) is dict or type(value) is list)
+
+
 def with_contents(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields with each file as the portal takes it. Raises: ConfigError, where a file went away meanwhile."""
-    if not any(_files(value) for value in fields.values()):
+    if not holds_files(fields):
         return fields
     return {name: _contents(value) if _files(value) else value for name, value in fields.items()}
 

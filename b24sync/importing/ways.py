@@ -10,11 +10,11 @@ Docs: crm/universal/import/index.md, .../crm-item-batch-import.md, .../crm-item-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from b24sync.bulk.ledgered import Settlement
-from b24sync.importing.files import file_bytes, with_contents
+from b24sync.importing.files import file_bytes, holds_files, with_contents
 from b24sync.portal.items import (
     ADD,
     BATCH_IMPORT,
@@ -35,22 +35,21 @@ WayName = Literal["batch_import", "single_import", "add"]
 class Row:
     """A row ready to be written: our key and the portal's fields, encoded when it is made, ahead of its request.
 
-    `file_bytes`: size of its files, whose contents are read only when the request is made up.
+    `file_bytes`: size of its files, whose contents are read only when the request is made up; None where it has none.
     """
 
     key: str
     fields: Mapping[str, Any]
     encoded: EncodedRow = field(init=False, repr=False, compare=False)
-    file_bytes: int = field(init=False, repr=False, compare=False)
+    file_bytes: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoded", EncodedRow(self.fields))
-        object.__setattr__(self, "file_bytes", file_bytes(self.fields))
+        object.__setattr__(self, "file_bytes", file_bytes(self.fields) if holds_files(self.fields) else None)
 
     def on_the_wire(self) -> EncodedRow:
         """The row with the contents of its files. Raises ConfigError for one that went away."""
-        fields = with_contents(self.fields)
-        return self.encoded if fields is self.fields else EncodedRow(fields)
+        return self.encoded if self.file_bytes is None else EncodedRow(with_contents(self.fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,10 @@ class Way:
         if not isinstance(outcome, Done):
             return [Settlement(row, outcome, sure=True) for row in packet]
         if self.name != "batch_import":
-            return [Settlement(packet[0], _id_of(outcome.result), sure=True)]
+            created = _id_of(outcome.result)
+            if isinstance(created, Done):
+                created = replace(created, timing=outcome.timing)
+            return [Settlement(packet[0], created, sure=True)]
         items = outcome.result.get("items") if isinstance(outcome.result, Mapping) else None
         if not isinstance(items, list) or len(items) != len(packet):
             said = f"{len(items)} answers" if isinstance(items, list) else "no list of answers"
@@ -101,7 +103,7 @@ def _rows_of_one_request(rows: Sequence[Row]) -> int:
     """How many of `rows` go into one request: all, unless their files are large; at least one."""
     total = 0
     for index, row in enumerate(rows):
-        total += row.file_bytes
+        total += row.file_bytes or 0
         if index and total > FILE_BYTES_PER_REQUEST:
             return index
     return len(rows)
