@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from b24sync.importing.encodings import EncodingProbe
-from b24sync.importing.source import Source, SourceError, check_header
+from b24sync.importing.source import MAX_CELL_CHARS, Source, SourceError, check_header
 
 _CHUNK_BYTES = 1 << 20
 _SAMPLE_CHARS = 256 * 1024
 _SEPARATORS = (";", ",", "\t", "|")
 _SNIFF_ROWS = 50
-# A longer cell is a quotation mark that is never closed: the rest of the file would end up in it.
-MAX_CELL_CHARS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from b24sync.importing.encodings import BOMS, EncodingProbe
-from b24sync.importing.source import Source, SourceError, check_header
+from b24sync.importing.source import MAX_CELL_CHARS, Source, SourceError, check_header
 
 _CHUNK_BYTES = 1 << 16
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]+)", re.IGNORECASE)
 _BREAKS = frozenset({"br", "p", "div", "li"})
-_MAX_CELL_CHARS = 1_000_000
 _MAX_SENTENCE_CHARS = 200
 
 
@@ -73,9 +72,9 @@ class HtmlSource(Source):
                 yield line, cells
             if parser.ended:
                 return
-            if parser.cell_chars > _MAX_CELL_CHARS:
+            if parser.cell_chars > MAX_CELL_CHARS:
                 raise SourceError(
-                    f"{self.path}: table row {line + 1}: a cell of more than {_MAX_CELL_CHARS:,} characters"
+                    f"{self.path}: table row {line + 1}: a cell of more than {MAX_CELL_CHARS:,} characters"
                 )
         parser.close()
         for cells in parser.taken():

@@ -17,6 +17,7 @@ from b24sync.importing.draft import Draft, Ref, RowError
 from b24sync.importing.fields import LINKS, MULTIFIELD_TYPES, Field, Kind, find_field
 from b24sync.importing.files import sendable_file
 from b24sync.importing.mapping import Mapping
+from b24sync.importing.titles import look_alike
 from b24sync.importing.values import UserFieldType
 from b24sync.portal.directory import Directory, nearest, normal
 from b24sync.portal.pairs import MIXED
@@ -38,6 +39,7 @@ class Miss(Exception):
 
     def words(self) -> str:
         hint = f"; nearest: {', '.join(self.nearest)}" if self.nearest else ""
+        hint += look_alike(self.ref.value, self.nearest[0]) if self.nearest else ""
         return f'column "{self.ref.column}": {self.ref.kind} "{self.ref.value}" {self.reason}{hint}'
 
 

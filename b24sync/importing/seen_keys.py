@@ -42,7 +42,8 @@ class SeenKeys:
         first = self.first_line(key, line)
         if first is None:
             return None
-        return RowError(line, key, None, key, "DUPLICATE_KEY", f'key "{key}" stands in line {first} already')
+        lost = "; a workbook keeps 15 digits of a number: write ids as text" if len(key) > 15 and key.isdigit() else ""
+        return RowError(line, key, None, key, "DUPLICATE_KEY", f'key "{key}" stands in line {first} already{lost}')
 
     def _resize(self, slots: int) -> None:
         self._codes = array("Q", bytes(8 * slots))

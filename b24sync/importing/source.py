@@ -18,6 +18,8 @@ from b24sync.errors import ConfigError
 
 MAPPING_SHEET = "b24sync"
 """The hidden sheet of a workbook that `import template` made."""
+MAX_CELL_CHARS = 1_000_000
+"""No cell is longer: in CSV it is a quotation mark that is never closed, with the rest of the file in it."""
 _CHUNK_BYTES = 1 << 20
 _DATA_LIKE = re.compile(r"[-+]?\d[\d .,:/\-]*|[^@\s]+@[^@\s]+\.[^@\s]+", re.ASCII)
 

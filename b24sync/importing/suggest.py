@@ -322,7 +322,7 @@ class Suggestion:
             yield _line(quoted(self._name(index)), inline(options), guess.doubt)
         yield from self._constants()
         if "title" in fields.entity_fields(self.entity) and not any(guess.field == "title" for guess in guesses):
-            template = " / ".join(f"{{{self._name(index)}}}" for index in self._title_columns())
+            template = " / ".join(f"{{{self._in_template(index)}}}" for index in self._title_columns())
             yield "\n[templates]"
             yield _line("title", quoted(template), "no column is a title: make one of others")
 
@@ -357,6 +357,10 @@ class Suggestion:
         wanted = ("company", "contact", "comments", "product_name")
         found = [index for index, guess in enumerate(self.guesses) if guess.field in wanted]
         return [*found[:2], self.key[0]]
+
+    def _in_template(self, index: int) -> str:
+        name = self._name(index)
+        return name if not set(name) & set("{}") else f"column {index + 1}"
 
     def _name(self, index: int) -> str:
         title = self._source.header[index]

@@ -97,6 +97,14 @@ def fold(title: str) -> str:
     return " ".join(plain.split()).casefold().translate(_LOOK_ALIKES)
 
 
+def look_alike(value: str, known: str) -> str:
+    """Which letter of `value` only looks like that of `known`, in words; "" where they differ otherwise."""
+    if fold(value) != fold(known):
+        return ""
+    pairs = ((ours, theirs) for ours, theirs in zip(value, known, strict=False) if ours.casefold() != theirs.casefold())
+    return next((f" ({_named(ours)} in the file, {_named(theirs)} in the portal)" for ours, theirs in pairs), "")
+
+
 def _difference(asked: str, found: str) -> str:
     """What differs between two titles that fold to the same, in words."""
     if fold(asked) != fold(found):

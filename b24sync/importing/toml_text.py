@@ -8,8 +8,8 @@ from typing import Any
 
 
 def quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are all TOML's."""
-    return json.dumps(text, ensure_ascii=False)
+    """A TOML basic string: JSON's escapes are all TOML's, which wants one more."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def inline(options: Mapping[str, Any] | str) -> str:

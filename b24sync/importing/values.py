@@ -24,7 +24,7 @@ Converter = Callable[[str], Any]
 
 SPREADSHEET_ERRORS = frozenset(
     {"#REF!", "#N/A", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!"}
-    | {"#GETTING_DATA", "#CONNECT!", "#BLOCKED!", "#BUSY!", "#UNKNOWN!", "#ERROR!", "#FORMULA!"}
+    | {"#GETTING_DATA", "#CONNECT!", "#BLOCKED!", "#BUSY!", "#UNKNOWN!", "#ERROR!", "#FORMULA!", "#MERGED!"}
     | {"#ССЫЛКА!", "#Н/Д", "#ДЕЛ/0!", "#ЗНАЧ!", "#ИМЯ?", "#ЧИСЛО!", "#ПУСТО!"}
 )
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2199

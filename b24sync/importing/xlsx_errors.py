@@ -1,14 +1,16 @@
-"""Cells that calamine hands over as empty although they are not: error values and formulas without a result.
+"""Cells that calamine hands over as empty although they are not: errors, formulas without a result, merged cells.
 
-calamine turns `<c t="e"><v>#REF!</v></c>` into an empty cell, and a formula that was never calculated too. Both would
-go missing without a word, so the sheet's XML is searched for them: as bytes, in chunks, nothing is parsed unless found.
+calamine turns `<c t="e"><v>#REF!</v></c>` into an empty cell, and a formula that was never calculated too; of merged
+cells only the first has the value that a person sees in all of them. They would go missing without a word, so the
+sheet's XML is searched for them: as bytes, in chunks, nothing is parsed unless found.
 """
 
 from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from html import unescape
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
@@ -16,6 +18,8 @@ from xml.etree import ElementTree
 from b24sync.importing.source import SourceError
 
 FORMULA_WITHOUT_VALUE = "#FORMULA!"
+MERGED = "#MERGED!"
+MOST_MERGED_CELLS = 100_000
 _CHUNK_BYTES = 1 << 20
 # a cell with an error or a bare formula is far shorter than this
 _OVERLAP_BYTES = 1 << 16
@@ -25,6 +29,7 @@ _BARE_FORMULA = re.compile(
     rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?</(?:\w+:)?c>"
 )
 _POSITION = re.compile(rb'\br="([A-Z]{1,3})(\d+)"')
+_MERGE = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]{1,3})(\d+):([A-Z]{1,3})(\d+)"')
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</")
 LostCells = dict[int, dict[int, str]]
 
@@ -32,33 +37,65 @@ LostCells = dict[int, dict[int, str]]
 def find_lost_cells(path: Path, sheet: str) -> LostCells:
     """Row number -> column index (0 = A) -> the text that stands for the cell. Cost: one pass over the sheet's XML.
 
-    Raises: SourceError, where such a cell does not say where it stands.
+    Raises: SourceError, where such a cell does not say where it stands, or the workbook is damaged.
     """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _lost_cells(path, archive, sheet)
+    except (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, UnicodeError, EOFError, OSError) as error:
+        raise SourceError(f"{path}: not a readable .xlsx workbook: {error}") from error
+
+
+def _lost_cells(path: Path, archive: zipfile.ZipFile, sheet: str) -> LostCells:
     lost: LostCells = {}
-    with zipfile.ZipFile(path) as archive:
-        part = _sheet_part(archive, sheet)
-        if part is None:
-            return lost
-        for window in _windows(archive, part):
-            if b't="e"' in window:
-                for match in _ERROR_CELL.finditer(window):
-                    value = _VALUE.search(match["body"])
-                    _note(lost, path, match["attributes"], unescape(value[1].decode()) if value else "#ERROR!")
-            if b"f>" in window or b"f " in window:
-                for match in _BARE_FORMULA.finditer(window):
-                    if b't="str"' not in match["attributes"]:
-                        _note(lost, path, match["attributes"], FORMULA_WITHOUT_VALUE)
+    merged: set[tuple[bytes, ...]] = set()
+    part = _sheet_part(archive, sheet)
+    if part is None:
+        return lost
+    for window in _windows(archive, part):
+        if b't="e"' in window:
+            for match in _ERROR_CELL.finditer(window):
+                value = _VALUE.search(match["body"])
+                _note(lost, path, match["attributes"], unescape(value[1].decode()) if value else "#ERROR!")
+        if b"f>" in window or b"f " in window:
+            for match in _BARE_FORMULA.finditer(window):
+                if b't="str"' not in match["attributes"]:
+                    _note(lost, path, match["attributes"], FORMULA_WITHOUT_VALUE)
+        if b"mergeCell " in window:
+            merged.update(match.groups() for match in _MERGE.finditer(window))
+    _note_merged(lost, path, merged)
     return lost
+
+
+def _note_merged(lost: LostCells, path: Path, merged: Iterable[tuple[bytes, ...]]) -> None:
+    """Mark every cell of a merged area but the first. Raises: SourceError, where there are too many of them."""
+    count = 0
+    for left, top, right, bottom in merged:
+        columns = range(_column(left), _column(right) + 1)
+        rows = range(int(top), int(bottom) + 1)
+        count += len(columns) * len(rows)
+        if count > MOST_MERGED_CELLS:
+            raise SourceError(
+                f"{path}: more than {MOST_MERGED_CELLS:,} merged cells; undo the merging and save it anew"
+            )
+        for row in rows:
+            marks = lost.setdefault(row, {})
+            marks.update({column: MERGED for column in columns if (row, column) != (rows[0], columns[0])})
 
 
 def _note(lost: LostCells, path: Path, attributes: bytes, text: str) -> None:
     position = _POSITION.search(attributes)
     if position is None:
         raise SourceError(f"{path}: a cell holds {text}, and the workbook does not say where; save it anew")
+    lost.setdefault(int(position[2]), {})[_column(position[1])] = text
+
+
+def _column(letters: bytes) -> int:
+    """Index of a column, A = 0."""
     column = 0
-    for letter in position[1]:
+    for letter in letters:
         column = column * 26 + letter - 64
-    lost.setdefault(int(position[2]), {})[column - 1] = text
+    return column - 1
 
 
 def _windows(archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:

@@ -19,13 +19,21 @@ from python_calamine import (
     ZipError,
 )
 
-from b24sync.importing.source import MAPPING_SHEET, DateCell, NumberCell, Source, SourceError, check_header
+from b24sync.importing.source import (
+    MAPPING_SHEET,
+    MAX_CELL_CHARS,
+    DateCell,
+    NumberCell,
+    Source,
+    SourceError,
+    check_header,
+)
 from b24sync.importing.xlsx_errors import find_lost_cells
 
 # A workbook of 100,000 rows x 20 columns unpacks to about 120 MB; far more is a zip bomb or no import.
 MAX_UNPACKED_BYTES = 2_000_000_000
 _MAX_RATIO = 200
-_RATIO_FROM_BYTES = 200_000_000
+_RATIO_FROM_BYTES = 50_000_000
 _SHORTEST_WHOLE = 1e15
 
 
@@ -103,6 +111,8 @@ class XlsxSource(Source):
                 for column, mark in lost[line].items():
                     cells.extend([""] * (column + 1 - len(cells)))
                     cells[column] = mark
+            if cells and len(max(cells, key=len)) > MAX_CELL_CHARS:
+                raise SourceError(f"{self.path}: row {line}: a cell of more than {MAX_CELL_CHARS:,} characters")
             yield line, cells
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,56 @@ def test_an_export_without_deals_is_told_as_such(sentence: str, tmp_path: Path) 
             ended = desk.run("import", "run", desk.file(name, text), "--yes")
             assert ended.code == 78 and sentence in ended.stderr, ended
             assert "an export without rows, nothing to import" in ended.stderr
+
+
+REAL = PROJECT.parent / "shared" / "data" / "bitrix24_exports" / "DEAL_20250304_8f00d3d5_67c700c9da7c0.csv"
+FIELDS = {
+    "NIVEL": ("string", "Nível de Atendimento"),
+    "REASON": ("string", "Motivo do Contato"),
+    "DUE": ("datetime", "Prazo de Resolução"),
+    "REASON_TEXT": ("string", "Motivo do contato"),
+    "VALID": ("boolean", "Procedente?"),
+    "CLOSED_AT": ("datetime", "Data Encerramento (Automático)"),
+}
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not REAL.exists(), reason="the real inputs are not beside the project (../shared)")
+def test_the_real_export_of_a_portal_in_portuguese_goes_in_whole(tmp_path: Path) -> None:
+    with REAL.open(encoding="utf-8-sig", newline="") as stream:
+        real = list(csv.DictReader(stream, delimiter=";"))
+    names = sorted({row["Responsável"] for row in real})
+    seed = {
+        "categories": [{"name": "Suporte", "stages": [{"name": one} for one in sorted({row["Fase"] for row in real})]}],
+        "users": [
+            {
+                "ID": 100 + index,
+                "NAME": name.split()[0],
+                "LAST_NAME": " ".join(name.split()[1:]),
+                "EMAIL": f"u{index}@example.com",
+            }
+            for index, name in enumerate(names)
+        ],
+        "userfields": [
+            {"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": code, "USER_TYPE_ID": kind, "LABEL": label}
+            for code, (kind, label) in FIELDS.items()
+        ],
+        "currencies": [{"CURRENCY": "BRL", "FULL_NAME": "Real"}],
+    }
+    with running_sandbox(plan="off", seed=seed) as sandbox:
+        desk = Desk(tmp_path, sandbox)
+        ended = desk.run("import", "run", REAL, "--yes", "--json")
+        assert (ended.result["rows"], ended.result["created"], ended.result["refused"]) == (800, 800, 0), ended
+        left = {line.split('"')[1] for line in ended.stderr.splitlines() if "is not imported" in line}
+        assert left == {"Comentários do que foi realizado", "Anexo", "Nome do robô"}
+        select = "title,originId,UF_CRM_REASON,UF_CRM_REASON_TEXT,UF_CRM_VALID,UF_CRM_DUE,createdTime"
+        held = {str(deal["originId"]): deal for deal in desk.items(DEAL, select)}
+        assert held.keys() == {row["ID"] for row in real}
+        for row in real:
+            deal = held[row["ID"]]
+            assert deal["title"] == row["Nome do negócio"]
+            assert (deal["UF_CRM_REASON"] or "") == row["Motivo do Contato"]
+            assert (deal["UF_CRM_REASON_TEXT"] or "") == row["Motivo do contato"]
+            day, month, year = row["Criado"][:10].split("/")
+            assert str(deal["createdTime"]).startswith(f"{year}-{month}-{day}")
+        assert sandbox.figures()["variables_dropped"] == 0
