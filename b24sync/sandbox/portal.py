@@ -95,6 +95,8 @@ class Portal:
         self.cause = ("", "")
         """Credential and auth_connector of the call that is being executed; empty while people act by hand."""
         self.product_rows = ProductRows()
+        self.requisites = Records()
+        self.addresses = Records()
         self.activities = Records()
         self.comments = Records()
         """Comments in timelines of items."""

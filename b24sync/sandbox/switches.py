@@ -353,6 +353,11 @@ class Switches:
         "api-reference/chats/notifications/im-notify-personal-add.md requires it; no error is named",
         "a webhook's notification with TAG and without CLIENT_ID is refused",
     )
+    task_filter_case: bool = switch(
+        True,
+        "measured by the official JS SDK: a wrong id key gives the same page for ever",
+        "filter keys of tasks.task.list are known in capitals only; others are ignored, `>id` too",
+    )
     comments_without_task_in_new_card: str = switch(
         "error",
         "silent: api-reference/tasks/tasks-new.md says they do not work, not how",

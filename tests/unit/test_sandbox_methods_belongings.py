@@ -209,6 +209,43 @@ def test_comments_take_files_and_are_listed_by_owner(portal: Calls) -> None:
     assert portal.refusal("crm.timeline.comment.get", id=made)[1] == "Not found."
 
 
+# -- requisites, addresses --------------------------------------------------------------------
+def test_an_address_hangs_on_a_requisite_of_a_company(portal: Calls) -> None:
+    company = portal.add(COMPANIES, title="К")
+    fields = {"ENTITY_TYPE_ID": COMPANIES, "ENTITY_ID": company, "PRESET_ID": 1, "NAME": "Организация", "RQ_INN": "77"}
+    requisite = portal.result("crm.requisite.add", fields=fields)
+    rows = portal.result("crm.requisite.list", filter={"RQ_INN": "77"}, select=["ID", "ENTITY_ID"])
+    assert rows == [{"ID": str(requisite), "ENTITY_ID": str(company)}]
+    place = {"TYPE_ID": 6, "ENTITY_TYPE_ID": 8, "ENTITY_ID": requisite, "CITY": "Казань"}
+    assert portal.result("crm.address.add", fields=place) is True
+    assert portal.refusal("crm.address.add", fields=place)[1] == "TypeAddress exists."
+    portal.result("crm.address.update", fields={**place, "CITY": "Пермь"})
+    found = portal.result("crm.address.list", filter={"ANCHOR_TYPE_ID": 4, "ANCHOR_ID": company})
+    assert [(row["CITY"], row["ENTITY_ID"], row["ADDRESS_1"]) for row in found] == [("Пермь", str(requisite), None)]
+    assert portal.refusal("crm.address.delete", fields={**place, "TYPE_ID": 1})[1] == "TypeAddress not found."
+    assert portal.refusal("crm.address.add", fields={**place, "ENTITY_TYPE_ID": 4})[1].startswith("ENTITY_TYPE_ID")
+    portal.result("crm.requisite.update", id=requisite, fields={"RQ_KPP": "1"})
+    assert portal.result("crm.requisite.get", id=requisite)["RQ_KPP"] == "1"
+    portal.result("crm.item.delete", entityTypeId=COMPANIES, id=company)
+    assert portal.result("crm.address.list") == portal.result("crm.requisite.list") == []
+
+
+def test_requisites_have_their_errors(portal: Calls) -> None:
+    company = portal.add(COMPANIES, title="К")
+    fields = {"ENTITY_TYPE_ID": COMPANIES, "ENTITY_ID": company, "PRESET_ID": 1}
+    for change, text in (
+        ({"ENTITY_TYPE_ID": DEALS}, "ENTITY_TYPE_ID is not defined or invalid."),
+        ({"ENTITY_ID": 99}, "Entity not found."),
+        ({"PRESET_ID": 0}, "PRESET_ID is not defined or invalid."),
+    ):
+        assert portal.refusal("crm.requisite.add", fields={**fields, **change})[1] == text
+    made = portal.result("crm.requisite.add", fields=fields)
+    assert portal.result("crm.requisite.delete", id=made) is True
+    assert portal.refusal("crm.requisite.delete", id=made)[1] == f"The Requisite with ID '{made}' is not found"
+    assert portal.result("crm.requisite.preset.list")[0]["NAME"] == "Организация"
+    assert {row["ID"] for row in portal.result("crm.enum.addresstype")} >= {1, 6}
+
+
 # -- deletion ---------------------------------------------------------------------------------
 def test_a_deleted_deal_takes_along_what_hangs_on_it_alone(portal: Calls) -> None:
     deal, contact = portal.add(), portal.add(CONTACTS, name="А", fm=PHONE)

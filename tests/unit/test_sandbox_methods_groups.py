@@ -137,6 +137,33 @@ def test_the_doubtful_ways_of_guests_are_switches() -> None:
     assert "IS_EXTRANET" not in workgroup(portal, group_id)
 
 
+@pytest.mark.parametrize(("rule", "external"), [("ignore", "N"), ("works", "Y")])
+def test_the_site_of_guests_may_be_named_or_not(rule: str, external: str) -> None:
+    portal = Calls(site_id_extranet=rule)
+    group_id = portal.result("sonet_group.create", NAME="x", SITE_ID=["s1", "co"])
+    assert group_row(portal, group_id)["IS_EXTRANET"] == external
+    portal.switches.site_id_extranet = "refuse"
+    assert portal.refusal("sonet_group.create", NAME="y", SITE_ID=["co"])[1] == "Cannot create group"
+
+
+def test_more_doubts_about_members_are_switches() -> None:
+    portal, group_id = with_group(extranet_group_turns="never", delete_removes_pending=False)
+    guest = invited(portal, group_id)
+    portal.result("sonet_group.user.add", GROUP_ID=group_id, USER_ID=guest)
+    assert portal.result("sonet_group.user.delete", GROUP_ID=group_id, USER_ID=guest) == []
+    assert group_row(portal, group_id)["IS_EXTRANET"] == "N"
+
+    portal, group_id = with_group(former_owner_role="", admin_sees_secret_members=False)
+    portal.result("sonet_group.setowner", GROUP_ID=group_id, USER_ID=5)
+    assert portal.refusal("sonet_group.user.get", ID=group_id)[1] == "Socialnetwork group not found"
+    assert portal.portal.dump("groups")[0]["members"] == {"5": "A"}
+
+    portal = Calls(workgroup_next_on_full_page=False)
+    for number in range(50):
+        portal.result("sonet_group.create", NAME=f"Группа {number}")
+    assert portal.call("socialnetwork.api.workgroup.list").next is None
+
+
 def test_a_portal_where_only_people_make_groups_external() -> None:
     portal, group_id = with_group(extranet="by_hand")
     guest = invited(portal, group_id)

@@ -100,6 +100,24 @@ def test_tasks_are_found_by_tag_binding_and_status(portal: Calls) -> None:
     assert portal.portal.figures()["tasks"]["surplus_tags"] == 0
 
 
+def test_a_filter_key_in_small_letters_is_no_filter(portal: Calls) -> None:
+    first, second = new_task(portal), new_task(portal)
+    assert found(portal, **{">id": first}) == [second, first]
+    portal.switches.task_filter_case = False
+    assert found(portal, **{">id": first}) == [second]
+
+
+def test_a_portal_adds_fields_to_its_tasks(portal: Calls) -> None:
+    number = portal.result("task.item.userfield.add", PARAMS={"USER_TYPE_ID": "string", "FIELD_NAME": "KEY"})
+    made = new_task(portal, UF_KEY="a", UF_NOPE="b")
+    assert task(portal, made, "ID", "UF_KEY", "UF_NOPE") == {"id": str(made), "ufKey": "a"}
+    assert portal.result("task.item.userfield.getlist", FILTER={"FIELD_NAME": "UF_KEY"})[0]["ID"] == str(number)
+    for bad in ({"USER_TYPE_ID": "enumeration", "FIELD_NAME": "X"}, {"USER_TYPE_ID": "string", "FIELD_NAME": "UF_KEY"}):
+        assert portal.refusal("task.item.userfield.add", PARAMS=bad)[0] == "ERROR_CORE"
+    assert portal.result("task.item.userfield.delete", ID=number) is True
+    assert portal.refusal("task.item.userfield.get", ID=number)[0] == "ERROR_CORE"
+
+
 def test_fifty_tasks_are_a_page(portal: Calls) -> None:
     for _ in range(51):
         new_task(portal)

@@ -454,12 +454,14 @@ def list_tasks(call: Call) -> Answer:
     if any(str(key).upper() not in ORDER_KEYS for key in order_tree):
         raise ApiError("0", "Неверный ключ сортировки (internal error)")
     known = columns(call)
-    tree = {str(key).upper(): value for key, value in mapping(argument(call, "filter")).items()}
+    tree = mapping(argument(call, "filter"))
+    if not portal.switches.task_filter_case:
+        tree = {str(key).upper(): value for key, value in tree.items()}
     favourites = is_yes(mapping(tree.pop("::SUBFILTER-PARAMS", None)).get("FAVORITE"))
     if isinstance(tree.get("TITLE"), str) and "%" in tree["TITLE"]:
         tree["=%TITLE"] = tree.pop("TITLE")
     try:
-        plan = Compiler(known, strict=False, groups=False, ignore_case=True, id_column="ID").compile(tree)
+        plan = Compiler(known, strict=False, groups=False, id_column="ID").compile(tree)
     except FilterFault as fault:
         raise ApiError("0", str(fault)) from fault
     plan.tests.append(lambda row: tasks.sees(portal, row, call.user_id))

@@ -330,6 +330,13 @@ def disk(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def requisites(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Requisites of companies and contacts with their addresses."""
+    return [
+        {**row, "addresses": portal.addresses.where(ENTITY_TYPE_ID=8, ENTITY_ID=row["ID"])} for row in portal.requisites
+    ]
+
+
 def mails(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
     """Letters the portal would have sent: kind (invitation, crm), to, ..."""
     return list(portal.mails)
@@ -366,6 +373,7 @@ READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
     "groups": groups,
     "mails": mails,
     "disk": disk,
+    "requisites": requisites,
     "crm_files": crm_files,
     "tasks": tasks,
     "task_comments": task_comments,

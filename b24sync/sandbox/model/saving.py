@@ -414,6 +414,10 @@ def remove(portal: Portal, entity: EntityType, item: Item) -> None:
             release(portal.comments, owner),
         )
     )
+    for requisite in portal.requisites.where(ENTITY_TYPE_ID=entity.id, ENTITY_ID=item["id"]):
+        portal.requisites.remove(requisite)
+    for address in portal.addresses.where(ANCHOR_TYPE_ID=entity.id, ANCHOR_ID=item["id"]):
+        portal.addresses.remove(address)
     linked = _links(entity, item)
     held = item.get("fm", [])
     portal.items[entity.id].remove(item)
