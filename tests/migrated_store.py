@@ -5,10 +5,14 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 
 from b24sync.store.engine import Store, open_store
+
+_once = threading.Lock()
+"""Migrating twice at the same time in one process is more than Alembic can do."""
 
 
 @cache
@@ -23,5 +27,6 @@ def migrated_store(folder: Path) -> Store:
     """Open `folder`/store.db, new and at the present schema, or as an earlier test step left it."""
     path = folder / "store.db"
     if not path.exists():
-        shutil.copy(_template(), path)
+        with _once:
+            shutil.copy(_template(), path)
     return open_store(f"sqlite:///{path}")

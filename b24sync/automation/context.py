@@ -29,6 +29,8 @@ from b24sync.bulk.deal_copies import COPY_ORIGINATOR, DealCopies
 from b24sync.errors import GiveUp, RetryLater
 from b24sync.portal import item_writes
 from b24sync.portal.departments import head_of
+from b24sync.portal.items import COMPANY as COMPANY_TYPE
+from b24sync.portal.items import CONTACT
 from b24sync.portal.mail import find_mail, send_mail
 from b24sync.portal.messages import notify
 from b24sync.store.causes import Act, Causes
@@ -187,7 +189,7 @@ class Context:
     def mail(
         self, item: Item, *, to: str, subject: str, text: str, sender: str | None = None, step: str = "mail"
     ) -> None:
-        """An e-mail out of an item's card, kept in its timeline (crm-activity-add.md)."""
+        """An e-mail out of an item's card to its contact or company, kept in its timeline (crm-activity-add.md)."""
         key = self.key(f"{step}:{to}")
         origin = hashlib.sha256(key.encode()).hexdigest()[:32]
         type_id = type_id_of(item.entity) or 0
@@ -200,6 +202,7 @@ class Context:
             answer = send_mail(
                 self.client,
                 (type_id, item.id),
+                person=_person_of(item) or (type_id, item.id),
                 to=to,
                 subject=subject,
                 text=text,
@@ -387,6 +390,14 @@ class Context:
                 f"{self.rule.name} has written {count} times on {cause.entity} {cause.entity_id} within an hour: taken "
                 "for a loop. Mend the rule or raise max_acts_per_hour, then retry the job."
             )
+
+
+def _person_of(item: Item) -> tuple[int, int] | None:
+    """The contact or company that a letter about a deal or a lead goes to, (entity type, id)."""
+    if item.entity in ("contact", "company"):
+        return None
+    found = [(CONTACT, item.contact), (COMPANY_TYPE, item.company)]
+    return next(((type_id, int(one)) for type_id, one in found if one), None)
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Docs: api-reference/crm/timeline/activities/activity-base/crm-activity-add.md,
 tutorials/crm/how-to-add-crm-objects/how-to-send-email.md: TYPE_ID 4 with DIRECTION 2 and COMPLETED Y sends, anything
-else makes a silent draft.
+else makes a silent draft. "Email send error" means that the activity was made and the letter did not go.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from b24sync.errors import PortalRefused
+from b24sync.portal.pages import items_of
 from b24sync.transport.client import PortalClient
 
 ORIGINATOR = "b24sync"
+NOT_GONE = "Email send error"
 
 
 def send_mail(
     client: PortalClient,
     owner: tuple[int, int],
     *,
+    person: tuple[int, int],
     to: str,
     subject: str,
     text: str,
@@ -27,7 +31,11 @@ def send_mail(
     origin: str,
     before_send: Callable[[], None],
 ) -> str:
-    """Send one letter about an item, (entity type, id); the activity's id. Cost: one request."""
+    """Send one letter about an item, (entity type, id), to a `person`, the one who has the address; the activity's id.
+
+    Cost: one request, two more where the letter did not go: its activity is removed, so that trying again leaves one.
+    Raises PortalRefused with the portal's words, OutcomeUnknown and what the client raises.
+    """
     fields: dict[str, Any] = {
         "OWNER_TYPE_ID": owner[0],
         "OWNER_ID": owner[1],
@@ -37,7 +45,7 @@ def send_mail(
         "SUBJECT": subject,
         "DESCRIPTION": text,
         "DESCRIPTION_TYPE": 1,
-        "COMMUNICATIONS": [{"VALUE": to, "ENTITY_ID": owner[1], "ENTITY_TYPE_ID": owner[0]}],
+        "COMMUNICATIONS": [{"VALUE": to, "ENTITY_ID": person[1], "ENTITY_TYPE_ID": person[0]}],
         "ORIGINATOR_ID": ORIGINATOR,
         "ORIGIN_ID": origin,
     }
@@ -45,12 +53,17 @@ def send_mail(
         fields["RESPONSIBLE_ID"] = responsible
     if sender is not None:
         fields["SETTINGS"] = {"MESSAGE_FROM": sender}
-    answer = client.call("crm.activity.add", {"fields": fields}, write=True, before_send=before_send)
+    try:
+        answer = client.call("crm.activity.add", {"fields": fields}, write=True, before_send=before_send)
+    except PortalRefused as error:
+        if NOT_GONE in error.text and (made := find_mail(client, origin)) is not None:
+            client.call("crm.activity.delete", {"id": made}, write=True)
+        raise
     return str(answer.result)
 
 
 def find_mail(client: PortalClient, origin: str) -> str | None:
     """The activity that carries our key. Cost: one request."""
     params = {"filter": {"ORIGINATOR_ID": ORIGINATOR, "ORIGIN_ID": origin}, "select": ["ID"], "start": 0}
-    rows = client.call("crm.activity.list", params).result
+    rows = items_of(client.call("crm.activity.list", params).result)
     return str(rows[0]["ID"]) if rows else None
