@@ -182,8 +182,14 @@ class RecountConfig(Closed):
 class ReportDelivery(Closed):
     report: Literal["delays", "responsible", "stages"]
     format: Literal["csv", "xlsx", "html", "json"] = "xlsx"
-    to: str
+    to: str = Field(pattern=r"^(folder:.+|disk:\d+)$")
     notify: tuple[str | int, ...] = ()
+
+    @model_validator(mode="after")
+    def _people_can_open_it(self) -> ReportDelivery:
+        if self.notify and not self.to.startswith("disk:"):
+            raise ValueError('notify needs to = "disk:<folder id>": nobody opens a folder of this machine')
+        return self
 
 
 class ReportsConfig(Closed):

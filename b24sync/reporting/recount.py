@@ -41,7 +41,7 @@ NOT_FOUND = "NOT_FOUND"
 class Summary:
     """What a run did. `total`: deals it had to look at, `seen`: those it came to that norms cover.
 
-    `notes` are for the person, in words.
+    `read_all`: the local tables are up to date; `notes` are for the person, in words.
     """
 
     as_of: float
@@ -55,6 +55,7 @@ class Summary:
     duration_s: float = 0.0
     budget_share: float | None = None
     stopped: str | None = None
+    read_all: bool = False
     notes: list[str] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
 
@@ -135,6 +136,7 @@ class Recount:
         if gone:
             summary.notes.append(f"{len(gone)} deals are no longer in the portal")
         self._lock.keep()
+        summary.read_all = pipeline_id is None
         summary.total = len(self._tables.ids(pipeline_id))
         self._note_dismissed(directory, summary, pipeline_id)
         updates = self._updates(night, book, fields, summary, pipeline_id, dry_run=dry_run)

@@ -33,5 +33,6 @@ def write_file(report: Report, path: Path, form: str, language: str) -> None:
                     write_table(report, out, language)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        if beside.is_file():
+            beside.unlink()
         raise ConfigError(f"The report cannot be written to {path}: {error.strerror}.") from None

@@ -22,6 +22,8 @@ def write_xlsx(report: Report, path: Path, language: str) -> None:
     from xlsxwriter import Workbook
 
     with Workbook(str(path), {"constant_memory": True, "remove_timezone": True}) as book:
+        # The same report is the same file, whenever it is written.
+        book.set_properties({"title": heading(report, language), "created": report.moment(report.as_of)})
         formats = _formats(book, language)
         for table in [report.main, *report.more]:
             _write_sheet(book, report, table, formats, language)
