@@ -19,6 +19,8 @@ callback = Process("callback", entity="deal", params=Params, enabled=False)
 
 @callback.on(changed("field"))
 def call_back(deal: Item, ctx: Context) -> None:
+    if ctx.is_own_copy(deal):
+        return  # the promise is kept by the original
     promised = ctx.moment(deal[ctx.params.field])
     task = ctx.tasks.open("call")
     if promised is None:

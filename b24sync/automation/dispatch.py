@@ -12,7 +12,7 @@ One claim takes up to 2,500 of them. Cost: one request per 2,500 items, and two 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,10 +52,31 @@ PENDING_AGAIN_S = 5.0
 BUSY_AT_MOST_S = 900.0
 """An item whose write stays unknown that long is looked at all the same."""
 MOVED_TOLERANCE_S = 2.0
+FLOOD_WINDOW_S, FLOOD_EVENTS, FLOOD_PAUSE_S = 3.0, 50, 2.0
 OWN_ORIGIN = "b24sync-"
 
 _ENTITIES = {"DEAL": "deal", "LEAD": "lead", "CONTACT": "contact", "COMPANY": "company"}
 _VERBS = ("ADD", "UPDATE", "DELETE", "MOVETOCATEGORY")
+
+
+class Pace:
+    """Few and large looks while a flood of events comes in, at once while a few do.
+
+    A look that has just been taken costs the same whether it reads one item or 2,500: while many come, the next one
+    waits until there are many.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._taken: deque[tuple[float, int]] = deque()
+
+    def wait(self, began_s: float, messages: int) -> None:
+        """After a look that began at `began_s` (boot seconds): wait if this is a flood."""
+        self._taken.append((began_s, messages))
+        while self._taken[0][0] < began_s - FLOOD_WINDOW_S:
+            self._taken.popleft()
+        if sum(count for _, count in self._taken) >= FLOOD_EVENTS and messages < BATCH:
+            self._clock.sleep(began_s + FLOOD_PAUSE_S - self._clock.boot_s())
 
 
 @dataclass(slots=True)
@@ -145,8 +166,10 @@ class Dispatcher:
         clock: Clock,
         book: RuleBook,
         lanes: Lanes,
+        pace: Pace | None = None,
     ) -> None:
         self._client_of_thread = client
+        self._pace = pace or Pace(clock)
         self._store = store
         self._portal = portal
         self._clock = clock
@@ -170,6 +193,7 @@ class Dispatcher:
 
     def run(self, work: Work) -> None:
         """One claim: look, compare, publish. Raises what the client raises; nothing is stored then."""
+        began_s = self._clock.boot_s()
         wanted = wanted_by(work.messages, self._book.entities())
         asked_for = {entity for entity in wanted.items if entity != TASK} | wanted.baselines
         for entity in sorted(asked_for):
@@ -186,6 +210,7 @@ class Dispatcher:
             work.store(partial(self._settle, piece=piece))
         if task_ids:
             self.tasks.look(self._client, task_ids, work)
+        self._pace.wait(began_s, len(work.messages))
 
     # -- stages passed ----------------------------------------------------------------------------
 

@@ -166,12 +166,14 @@ class Observer:
         ]
         rows = note_moves(self._store, connection, self._portal, entity, history, source="history", at=at)
         moves = note_moves(self._store, connection, self._portal, entity, looks, source=source[:16], at=at)
-        known = [
+        # What is seen for the first time entered its stage, although whoever made it has noted that stage already:
+        # else its row of the history, read later, would count as a move of a known item.
+        telling = [
             move
             for move in moves
-            if move.fresh and (move.left is not None or silent[move.entity_id].first_seen_as != OLD)
+            if silent[move.entity_id].first_seen_as != OLD or (move.fresh and move.left is not None)
         ]
-        return rows + known
+        return rows + telling
 
     def _snapshot(self, entity: str, item: Seen) -> Snapshot:
         version = item.last.version if item.last else 0

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from b24sync.automation.causes import ENTERED, Cause
 from b24sync.automation.context import Site
-from b24sync.automation.dispatch import Dispatcher
+from b24sync.automation.dispatch import Dispatcher, Pace
 from b24sync.automation.engine import Work
 from b24sync.automation.items import Item
 from b24sync.automation.portals import resolve_rules
@@ -70,6 +70,7 @@ class PortalRules:
         self._config = config
         self._zone = zone
         self._lanes = Lanes(store, clock)
+        self._pace = Pace(clock)
         self._lock = threading.Lock()
         self._book: RuleBook | None = None
         self._read_at = 0.0
@@ -136,7 +137,9 @@ class PortalRules:
 
     def dispatcher(self, book: RuleBook | None = None) -> Dispatcher:
         """The dispatcher over these rules; over the configured ones by default."""
-        return Dispatcher(self._client, self._store, self._portal, self._clock, book or self.book(), self._lanes)
+        return Dispatcher(
+            self._client, self._store, self._portal, self._clock, book or self.book(), self._lanes, self._pace
+        )
 
     def site(self, book: RuleBook | None = None) -> Site:
         """What jobs work with."""

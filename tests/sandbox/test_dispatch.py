@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,12 @@ def note_changed(deal, ctx):
 def is_new(deal, ctx):
     add(deal, ctx, "new")
 '''
-SEED = {"userfields": [{"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "NOTE", "USER_TYPE_ID": "string", "LABEL": "Заметка"}]}
+SEED = {
+    "userfields": [
+        {"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "NOTE", "USER_TYPE_ID": "string", "LABEL": "Заметка"},
+        {"ENTITY_ID": "CRM_DEAL", "FIELD_NAME": "WHEN", "USER_TYPE_ID": "datetime", "LABEL": "Когда"},
+    ]
+}
 
 
 @pytest.fixture(scope="module")
@@ -185,4 +191,100 @@ def test_a_rule_that_raises_stops_only_its_own_jobs(tmp_path: Path, sandbox: San
     site.event("ONCRMDEALUPDATE", planted)
     assert told(site, planted) == "->x"
     assert [(kind.split(":")[0], message) for _, kind, _, message in site.messages("dead")] == [("bad.bad", "so nicht")]
+    site.close()
+
+
+WAITS = """
+from b24sync.automation import *
+
+class Params(RuleParams):
+    moment: Field = "UF_CRM_WHEN"
+
+waits = Process("waits", entity="deal", params=Params)
+
+@waits.on(entered("EXECUTING"))
+def ask(deal, ctx):
+    ctx.tasks.ensure("papers", title="Документы", responsible=5, about=deal, TASK_CONTROL="Y")
+
+@waits.on(task_started("papers"))
+def begun(deal, task, ctx):
+    ctx.comment(deal, "начато")
+
+@waits.on(task_completed("papers"), check_every="1s", give_up_after="{give_up}")
+def papers_are_there(deal, task, ctx):
+    if ctx.tasks.has_comment_with_files(task):
+        ctx.comment(deal, "готово")
+
+@waits.on(task_approved("papers"))
+def approved(deal, task, ctx):
+    ctx.comment(deal, "принято")
+
+@waits.on(task_commented("papers"))
+def commented(deal, task, ctx):
+    ctx.comment(deal, f"сказано {ctx.cause.n}")
+
+@waits.on(due("moment"))
+def moment_has_come(deal, ctx):
+    ctx.comment(deal, "пора")
+"""
+
+
+def comments_of(site: RulesSite, deal_id: int) -> list[str]:
+    rows = site.sandbox.rest(
+        "crm.timeline.comment.list", {"filter": {"ENTITY_ID": deal_id, "ENTITY_TYPE": "deal"}, "order": {"ID": "ASC"}}
+    )["result"]
+    return [row["COMMENT"] for row in rows]
+
+
+@pytest.mark.parametrize("new_card", [True, False])
+def test_a_task_is_followed_from_its_start_to_its_approval(
+    tmp_path: Path, sandbox: SandboxProcess, planted: int, new_card: bool
+) -> None:
+    sandbox.switch(task_card="new" if new_card else "old")
+    site = RulesSite(tmp_path, sandbox, {"waits.py": WAITS.replace("{give_up}", "1h")})
+    site.move(planted, "В работе")
+    site.event("ONCRMDEALUPDATE", planted)
+    (task,) = sandbox.state("tasks")
+    sandbox.act("task.start", task=task["ID"])
+    site.task_event("ONTASKUPDATE", task["ID"])
+    sandbox.act("task.complete", task=task["ID"])
+    site.task_event("ONTASKUPDATE", task["ID"])
+    assert comments_of(site, planted) == ["начато"]
+    sandbox.act("task.comment", task=task["ID"], text="вот", files=[{"name": "a.pdf", "text": "x"}])
+    site.task_event("ONTASKCOMMENTADD", task["ID"])
+    site.run_until(lambda: "готово" in comments_of(site, planted))
+    sandbox.act("task.approve", task=task["ID"])
+    site.sweep()
+    assert sorted(comments_of(site, planted)) == sorted(["начато", "сказано 1", "готово", "принято"])
+    assert site.messages("dead", "waiting", "begun") == []
+    site.close()
+
+
+def test_what_never_comes_is_given_up(tmp_path: Path, sandbox: SandboxProcess, planted: int) -> None:
+    site = RulesSite(tmp_path, sandbox, {"waits.py": WAITS.replace("{give_up}", "2s")})
+    site.move(planted, "В работе")
+    site.event("ONCRMDEALUPDATE", planted)
+    sandbox.act("task.complete", task=sandbox.state("tasks")[0]["ID"])
+    site.sweep()
+    site.run_until(lambda: bool(site.messages("dead")))
+    assert "has waited 0:00:02 for what it waits for" in str(site.messages("dead")[0][3])
+    site.close()
+
+
+def test_a_moment_in_a_field_comes_once_and_only_if_it_stands_there_still(
+    tmp_path: Path, sandbox: SandboxProcess, planted: int
+) -> None:
+    site = RulesSite(tmp_path, sandbox, {"waits.py": WAITS.replace("{give_up}", "1h")})
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat(timespec="seconds")
+    later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="seconds")
+    other = add_deal(sandbox, title="Другая")
+    site.sweep()
+    for deal_id in (planted, other):
+        site.edit(deal_id, UF_CRM_WHEN=soon)
+        site.event("ONCRMDEALUPDATE", deal_id)
+    site.edit(other, UF_CRM_WHEN=later)
+    site.event("ONCRMDEALUPDATE", other)
+    assert comments_of(site, planted) == []
+    site.run_until(lambda: len(site.messages("waiting")) == 1)
+    assert (comments_of(site, planted), comments_of(site, other)) == (["пора"], [])
     site.close()
