@@ -167,6 +167,15 @@ def _apply(app: App, job: ImportJob, plan: Plan) -> int:
         return error.exit_code
     if result.stopped:
         say(f"b24sync: {result.stopped}")
+    if plan.history_refused:
+        kept = f"; the creation time stands in {app.config.imports.history_fallback}"
+        say(f"b24sync: {plan.history_refused} rows without their times and authors, which the portal refused{kept}")
+    elif job.refused_for_history():
+        say(
+            "b24sync: the portal takes creation times only in ascending order and not older than its newest item, and "
+            "times and authors only from administrators: [import] history_fallback keeps them in a field, history = "
+            "false leaves them out."
+        )
     if result.rows_refused:
         say(f"b24sync: the portal refused the product rows of {result.rows_refused} items; the items are there.")
     for key, ids in list(result.duplicates.items())[:20]:

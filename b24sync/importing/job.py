@@ -19,20 +19,29 @@ from zoneinfo import ZoneInfo
 from b24sync.bulk.ledgered import LOOKUP_GRACE_S, Progress
 from b24sync.clock import Clock
 from b24sync.errors import ConfigError
-from b24sync.importing.compare import Comparison
+from b24sync.importing.compare import FM, MULTIFIELDS, Comparison
 from b24sync.importing.draft import Draft, RowError
 from b24sync.importing.excerpt import fingerprint
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
-from b24sync.importing.fields import Kind, find_field
+from b24sync.importing.fields import MULTIFIELD_TYPES, Kind, api_name, find_field, product_field
 from b24sync.importing.importer import Importer
 from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
 from b24sync.importing.mapping import Mapping
+from b24sync.importing.multifields import CLASSIC, MultifieldDialect
 from b24sync.importing.product_rows import ItemRows, ProductRowsWriter
 from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fields_from_json, user_field_types
 from b24sync.importing.source import Source, open_source
-from b24sync.importing.updates import Change, ItemUpdater, UpdatePlanner, Verdict, change_of, plan_changes
+from b24sync.importing.updates import (
+    Change,
+    ItemUpdater,
+    UpdatePlanner,
+    Verdict,
+    change_of,
+    plan_changes,
+    read_items,
+)
 from b24sync.importing.ways import Row, WayName
-from b24sync.importing.writer import ItemWriter, WriteResult, note_times
+from b24sync.importing.writer import VALUE_NOT_VALID, ItemWriter, WriteResult, note_times
 from b24sync.portal.directory import Directory, read_directory
 from b24sync.portal.items import (
     DEAL,
@@ -44,7 +53,7 @@ from b24sync.portal.items import (
     newest_created,
 )
 from b24sync.store.engine import Store
-from b24sync.store.ledger import DONE, Ledger
+from b24sync.store.ledger import DONE, REFUSED, Ledger
 from b24sync.store.locks import NamedLock
 from b24sync.store.runs import (
     FINISHED,
@@ -57,6 +66,7 @@ from b24sync.store.runs import (
     RunRow,
     Runs,
     product_rows_of,
+    update_key,
     updates_of,
 )
 from b24sync.store.stage_entries import note_created
@@ -66,6 +76,7 @@ SPOOL_ROWS = 1000
 MOST_PROBLEMS = 1000
 """Row errors and links that are told one by one before the first write; the others stand in the run's report."""
 HISTORY_FIELDS = ("createdTime", "updatedTime", "movedTime", "createdBy", "updatedBy", "movedBy")
+HISTORY_TRIES = 20
 NO_CREATION_TIME = 1e18
 """Sorts rows without a creation time last: the portal dates them now, and refuses older ones after that."""
 
@@ -101,6 +112,8 @@ class Plan:
     resumed: bool = False
     written_before: int = 0
     too_old: int = 0
+    history_refused: int = 0
+    """Rows whose times or authors the portal refused: written without them, the creation time kept aside."""
 
     @property
     def left(self) -> int:
@@ -140,6 +153,7 @@ class ImportJob:
         self._ledger = self.ledger_of(mapping.entity, mapping.originator)
         self._updates = self.ledger_of(mapping.entity, mapping.originator, updates=True)
         self._links = Links()
+        self._dialect = MultifieldDialect(store, portal)
         self._ordered = settings.history and "created_time" in mapping.fields_used
         self.what = what_of(mapping.entity, mapping.originator)
         self._floor: float | None = None
@@ -168,6 +182,7 @@ class ImportJob:
             also={"ours": count_command(self._origin)},
         )
         self._directory = directory
+        self._check_fields()
         self._portal_holds = directory.also["ours"].total != 0
         self.plan.existing = directory.also["ours"].total or 0
         with file if isinstance(file, Source) else open_source(file, sheet=sheet) as source:
@@ -181,6 +196,26 @@ class ImportJob:
                 self.forget()
                 raise
         return self.plan
+
+    def _check_fields(self) -> None:
+        """Refuse what the portal would take and drop without a word. Raises ConfigError.
+
+        A smart process has only the fields that its switches turn on, and parents only where they are related
+        (crm/universal/crm-item-add.md); `add` ignores times and authors, which only an import can set.
+        """
+        mapping, known = self._mapping, self._directory.fields
+        problems = []
+        for name in sorted(mapping.fields_used):
+            one = find_field(mapping.entity, name)
+            if one is None or product_field(name) or one.kind in (Kind.PRODUCT_ROWS, Kind.USER_FIELD):
+                continue
+            if (mapping.entity.startswith("item:") or one.kind is Kind.PARENT) and one.api not in known:
+                problems.append(f"{name}: the portal's {mapping.entity} has no field {one.api}: it would be dropped")
+        times = [name for name in sorted(mapping.fields_used) if api_name(mapping.entity, name) in HISTORY_FIELDS]
+        if times and self._settings.way == "add" and self._settings.history:
+            problems.append(f'{", ".join(times)}: way = "add" cannot set them; use another way, or history = false')
+        if problems:
+            raise ConfigError("Fields that the portal would not keep:", problems)
 
     def _make_plan(self, results: Iterator[Draft | RowError], directory: Directory, folder: Path) -> None:
         dialect = "add" if self._settings.way == "add" else "import"
@@ -388,7 +423,7 @@ class ImportJob:
         ledger = self.ledger_of(entity, OWN_ORIGINATOR)
         ledger.plan([(row.key, None) for row in rows], self.run.id)
         writer = self._writer(ledger, Origin(TYPE_IDS[entity], OWN_ORIGINATOR), len(rows), ordered=False)
-        writer.write(iter(rows))
+        writer.write(self._dialect.of(row) for row in rows)
         made = ledger.states([row.key for row in rows])
         for target, title in self._links.to_create.items():
             if target[0] != entity:
@@ -410,8 +445,52 @@ class ImportJob:
                 lock.keep()
             on_progress(progress)
 
-        writer = self._writer(self._ledger, self._origin, self.plan.left, ordered=self._ordered, on_progress=progressed)
-        return writer.write(self._ready_rows())
+        writer = self._writer(
+            self._ledger,
+            self._origin,
+            self.plan.left,
+            ordered=self._ordered,
+            on_progress=progressed,
+            mend=self._without_history,
+        )
+        rows = (self._dialect.of(row) for row in self._ready_rows(writer.progress))
+        while self._has_multifields and not self._dialect.known and (proof := self._dialect.first(rows)):
+            writer.write(iter(proof))
+            self._prove_dialect(proof[-1])
+        return writer.write(rows)
+
+    @property
+    def _has_multifields(self) -> bool:
+        """Whether rows of an import may carry phones; `add` documents its form (crm/universal/crm-item-add.md)."""
+        kinds = {one.kind for name in self._mapping.fields_used if (one := find_field(self._mapping.entity, name))}
+        return self._settings.way != "add" and bool(kinds & MULTIFIELD_TYPES.keys())
+
+    def _prove_dialect(self, row: Row) -> None:
+        """Read back whether the phones of an imported row arrived; if not, add them and send the others as `fm`."""
+        write = self._ledger.states([row.key]).get(row.key)
+        if write is None or write.state != DONE or write.portal_id is None or not MULTIFIELDS & row.fields.keys():
+            return
+        item_id = int(write.portal_id)
+        held = read_items(self._client, self._mapping.entity_type_id, [item_id], {FM}).get(item_id, {})
+        lacking = self._comparison().differences({n: row.fields[n] for n in MULTIFIELDS if n in row.fields}, held)
+        self._dialect.settle(FM if lacking else CLASSIC)
+        if lacking:
+            change = Change(update_key(self.run.id, row.key), item_id, lacking, {})
+            plan_changes(self._updates, iter([change]), self.run.id)
+            ItemUpdater(self._client, self._updates, self._mapping.entity_type_id, self._comparison()).send(
+                iter([change])
+            )
+
+    def _without_history(self, row: Row) -> Row | None:
+        """The row without its times and authors, its creation time in the fallback field; None where there is none."""
+        fallback = self._settings.history_fallback
+        if fallback is None or not any(name in row.fields for name in HISTORY_FIELDS):
+            return None
+        self.plan.history_refused += 1
+        fields = {name: value for name, value in row.fields.items() if name not in HISTORY_FIELDS}
+        if "createdTime" in row.fields:
+            fields[fallback] = row.fields["createdTime"]
+        return Row(row.key, fields)
 
     def _date_earlier_writes(self) -> None:
         """What the run wrote before it was killed may never have been read back."""
@@ -470,6 +549,7 @@ class ImportJob:
         *,
         ordered: bool,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        mend: Callable[[Row], Row | None] = lambda _: None,
     ) -> ItemWriter:
         way: WayName | None = None if self._settings.way == "auto" else self._settings.way
         return ItemWriter(
@@ -481,9 +561,10 @@ class ImportJob:
             total_rows=total,
             on_progress=on_progress,
             on_created=self._note_stages if origin.entity_type_id == DEAL else lambda _: None,
+            mend=mend,
         )
 
-    def _ready_rows(self) -> Iterator[Row]:
+    def _ready_rows(self, progress: Progress) -> Iterator[Row]:
         """Pending rows with everything resolved; a row whose new company was refused is refused with it."""
         written = self._written_before()
         for row in self._runs.pending(self.run.id, ordered=self._ordered):
@@ -503,7 +584,11 @@ class ImportJob:
             if "opportunity" in fields:
                 # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-add.md).
                 fields.setdefault("isManualOpportunity", "Y")
-            yield Row(row.key, {**self._links.attach(fields, links), **self._origin.fields(row.key)})
+            ready = Row(row.key, {**self._links.attach(fields, links), **self._origin.fields(row.key)})
+            if self.plan.history_refused >= HISTORY_TRIES and not progress.written:
+                # Nobody's times are taken, so the webhook's user is no administrator: the others are not even tried.
+                ready = self._without_history(ready) or ready
+            yield ready
 
     def _written_before(self) -> set[str]:
         """Keys that this very run has written before it was killed."""
@@ -514,6 +599,13 @@ class ImportJob:
     def _note_stages(self, created: Sequence[tuple[Row, int]]) -> None:
         seen = [(item_id, str(row.fields["stageId"])) for row, item_id in created if row.fields.get("stageId")]
         note_created(self._store, self._portal, "deal", seen, source="import", at=self._clock.wall_s())
+
+    def refused_for_history(self) -> bool:
+        """Whether the portal refused a value of rows that carry times or authors, and none was kept aside."""
+        sends = self._settings.history and not self._settings.history_fallback
+        own = any(api_name(self._mapping.entity, name) in HISTORY_FIELDS for name in self._mapping.fields_used)
+        refused = self._ledger.in_state(REFUSED, run_id=self.run.id) if sends and own else iter(())
+        return any(write.code == VALUE_NOT_VALID for write in refused)
 
     def forget(self) -> None:
         """Leave no trace of a plan that is not carried out."""

@@ -7,10 +7,10 @@ companies and contacts stay links until all of a file's are known and can be loo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from b24sync.errors import ConfigError
 from b24sync.importing.draft import Draft, Ref, RowError
@@ -132,6 +132,7 @@ class Resolver:
                 pipeline_id = self._one(draft.fields["pipeline"], None)
             except Miss as miss:
                 misses.append(miss)
+        stage_scope = self._directory.default_pipeline_id if pipeline_id is None else pipeline_id
         for name, value in draft.fields.items():
             known = self._field(name)
             if known.kind in MULTIFIELD_TYPES:
@@ -162,7 +163,7 @@ class Resolver:
                     out[known.api] = [item for item in ids if item is not None]
                 elif type(value) is Ref and value.match == "any_pipeline" and pipeline_id is None:
                     out["categoryId"], out[known.api] = self._stage_anywhere(value)
-                elif (found := self._one(value, pipeline_id or 0)) is not None:
+                elif (found := self._one(value, stage_scope)) is not None:
                     out[known.api] = found
             except Miss as miss:
                 misses.append(miss)
@@ -207,7 +208,7 @@ class Resolver:
             Link(
                 api,
                 ref.kind,
-                ref.match or "title",
+                ref.match or "any",
                 ref.value,
                 ref.create,
                 self._optional if ref.missing is None else ref.missing == "empty",
@@ -273,12 +274,17 @@ class Resolver:
         return ref.field in AUTHORS or self._mapping.originator.startswith(MIXED)
 
     def _pipeline(self, ref: Ref, _: int | None) -> int:
+        by_name = _named(ref, "pipelines", [(pipeline.id, pipeline.name) for pipeline in self._directory.pipelines])
         pipeline = self._directory.pipeline(ref.value)
-        if pipeline is None:
+        if by_name is None and pipeline is None:
             raise Miss(ref, "does not exist", [pipeline.name for pipeline in self._directory.pipelines])
-        return pipeline.id
+        return pipeline.id if by_name is None and pipeline is not None else int(by_name or 0)
 
     def _stage(self, ref: Ref, pipeline_id: int | None) -> str:
+        own = [(stage.status_id, stage.name) for stage in self._directory.stages_of(pipeline_id or 0)]
+        by_name = _named(ref, "stages", own)
+        if by_name is not None:
+            return by_name
         stage = self._directory.stage(ref.value, pipeline_id or 0)
         if stage is None:
             names = [stage.name for stage in self._directory.stages_of(pipeline_id or 0)]
@@ -301,23 +307,35 @@ class Resolver:
 
     def _enumeration(self, ref: Ref, _: int | None) -> int:
         items = self._directory.fields[ref.field].items
-        wanted = normal(ref.value)
-        for item_id, text in items.items():
-            if normal(text) == wanted:
-                return item_id
+        by_name = _named(ref, "elements", list(items.items()))
+        if by_name is not None:
+            return by_name
         if ref.value.isdigit() and int(ref.value) in items:
             return int(ref.value)
         raise Miss(ref, f"is not in the list of {ref.field}", items.values())
 
     def _status(self, ref: Ref, _: int | None) -> str:
         rows = self._directory.dictionaries.get(ref.dictionary or "", {})
-        wanted = normal(ref.value)
-        for status_id, text in rows.items():
-            if normal(text) == wanted:
-                return status_id
+        by_name = _named(ref, "entries", list(rows.items()))
+        if by_name is not None:
+            return by_name
         if ref.value in rows:
             return ref.value
         raise Miss(ref, f"is not in the dictionary {ref.dictionary}", rows.values())
+
+
+Id = TypeVar("Id", int, str)
+
+
+def _named(ref: Ref, what: str, known: Sequence[tuple[Id, str]]) -> Id | None:
+    """The id of the only one called so; None where there is none. Raises Miss where several are, told by their ids."""
+    wanted = normal(ref.value)
+    found = [(one, name) for one, name in known if normal(name) == wanted]
+    exact = [(one, name) for one, name in found if name == ref.value]
+    found = exact if len(exact) == 1 else found
+    if len(found) > 1 and ref.value not in {str(one) for one, _ in known}:
+        raise Miss(ref, f"means {len(found)} {what} (ids {', '.join(str(one) for one, _ in found)}): give the id")
+    return found[0][0] if len(found) == 1 else None
 
 
 def _holds_files(value: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
 from b24sync.importing.ways import WAYS, Costs, Row, Way, WayName, cheaper
 from b24sync.portal.items import KEYS_PER_REQUEST, UPDATED_TIME, Origin, find_by_origin, read_by_ids
-from b24sync.store.ledger import DONE, UNKNOWN, Ledger, Settled, Write
+from b24sync.store.ledger import DONE, PLANNED, UNKNOWN, Ledger, Settled, Write
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import Command
@@ -25,6 +25,8 @@ TRIAL_ROWS = 50
 TRIAL_WORTH_ROWS = 1000
 """Below this many rows `auto` does not try the second way: the trial would cost more than it saves."""
 MASS_REFUSAL_ROWS = 200
+VALUE_NOT_VALID = "CRM_FIELD_ERROR_VALUE_NOT_VALID"
+"""What the portal says to times and authors that it does not take (crm/universal/import/crm-item-import.md)."""
 BOTH_WAYS: tuple[WayName, ...] = ("batch_import", "single_import")
 BY_METHOD: Mapping[str, Way] = {way.method: way for way in WAYS.values()}
 
@@ -60,12 +62,15 @@ class ItemWriter(LedgeredSender[Row]):
         total_rows: int,
         on_progress: Callable[[Progress], None] = lambda _: None,
         on_created: Callable[[Sequence[tuple[Row, int]]], None] = lambda _: None,
+        mend: Callable[[Row], Row | None] = lambda _: None,
     ) -> None:
         super().__init__(client, ledger, ordered=ordered, on_progress=on_progress)
         self._origin = origin
         self._way = WAYS[way or "batch_import"]
         self._total = total_rows
         self._on_created = on_created
+        self._mend = mend
+        self._mended: deque[Row] = deque()
         self._singly: deque[Row] = deque()
         self._provisional: list[list[Settlement[Row]]] = []
         self._largest = 0
@@ -129,9 +134,19 @@ class ItemWriter(LedgeredSender[Row]):
     def _refused_whole(self, method: str, settlement: Settlement[Row], packet_size: int) -> bool:
         """A command refused whole may be one row's fault: each of its rows is asked alone."""
         if BY_METHOD[method].rows_per_command == 1 or packet_size == 1:
-            return False
+            return self._mends(settlement)
         self._singly.append(settlement.item)
         return True
+
+    def _mends(self, settlement: Settlement[Row]) -> bool:
+        """Whether a refused row goes once more in another form; after all others, as without times it is the newest."""
+        assert isinstance(settlement.outcome, Refused)  # only refusals are asked about
+        if settlement.outcome.code != VALUE_NOT_VALID:
+            return False
+        mended = self._mend(settlement.item)
+        if mended is not None:
+            self._mended.append(mended)
+        return mended is not None
 
     def _unsure(self, settlements: list[Settlement[Row]]) -> None:
         self._provisional.append(settlements)
@@ -176,6 +191,9 @@ class ItemWriter(LedgeredSender[Row]):
             self._confirm()
         elif self._undated:
             self._date()
+        elif self._mended and self.stopped is None:
+            self._singly.extend(self._mended)
+            self._mended.clear()
         else:
             return False
         return True
@@ -220,6 +238,8 @@ class ItemWriter(LedgeredSender[Row]):
                 done.append((entry.item, str(entry.outcome.result)))
                 note = {UPDATED_TIME: time_of_id.get(entry.outcome.result)}
                 settled.append(Settled(entry.item.key, DONE, portal_id=done[-1][1], detail=note))
+            elif isinstance(entry.outcome, Refused) and self._mends(entry):
+                settled.append(Settled(entry.item.key, PLANNED))
             elif isinstance(entry.outcome, Refused):
                 settled.append(self._refused(entry.item, entry.outcome))
         self._ledger.settle(settled)
