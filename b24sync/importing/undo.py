@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from b24sync.bulk.ledgered import LOOKUP_GRACE_S, LedgeredSender, Progress, Settlement
+from b24sync.bulk.ledgered import LOOKUP_GRACE_S, OTHERS_POLL_S, LedgeredSender, Progress, Settlement
 from b24sync.clock import Clock
 from b24sync.errors import ConfigError
 from b24sync.importing.fields import entity_type_id
@@ -103,7 +103,8 @@ class _Kind:
         self._undo = undo
 
     def settle_open(self) -> None:
-        """What was sent and never answered may be there: it is looked for until it can no longer appear."""
+        """What was sent and never answered is looked for until the portal can no longer be working on it."""
+        self._settle_deletions()
         client = self._undo.client
         self.made.bury_dead()
         while open_writes := list(self.made.in_state(SENT, UNKNOWN, run_id=self._undo.run.id)):
@@ -113,7 +114,20 @@ class _Kind:
             absent = [write for write in open_writes if write.key not in found]
             self.made.plan_again([write for write in absent if self._undo.latest(write) <= started])
             if absent:
-                client.clock.sleep(1.0)
+                client.clock.sleep(OTHERS_POLL_S)
+
+    def _settle_deletions(self) -> None:
+        client = self._undo.client
+        self.deletions.bury_dead()
+        while open_writes := list(self.deletions.in_state(SENT, UNKNOWN)):
+            started = client.clock.wall_s()
+            there = read_by_ids(client, self.entity_type_id, [int(write.key) for write in open_writes], [])
+            gone = [write for write in open_writes if int(write.key) not in there]
+            self.deletions.settle([Settled(write.key, DONE, portal_id=write.key) for write in gone])
+            left = [write for write in open_writes if int(write.key) in there]
+            self.deletions.plan_again([write for write in left if self._undo.latest(write) <= started])
+            if left:
+                client.clock.sleep(OTHERS_POLL_S)
 
     def items(self) -> list[Doomed]:
         """What the run made, not what it found. Memory: a few hundred bytes per item."""

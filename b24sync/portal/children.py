@@ -21,8 +21,8 @@ OURS = "b24sync"
 """ORIGINATOR_ID of our activities; our tasks carry a tag that begins with it."""
 SHORT_CODES: Mapping[int, str] = {LEAD: "L", DEAL: "D", CONTACT: "C", COMPANY: "CO"}
 
-_NOT_THERE = frozenset({"ERROR_METHOD_NOT_FOUND", "ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND"})
-"""The portal knows no such thing, so nothing of it can hang on an item."""
+_NOT_THERE = frozenset({"ERROR_METHOD_NOT_FOUND", "ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND", "OWNER_NOT_FOUND"})
+"""The portal knows no such thing, or the item has just gone: nothing hangs on it."""
 
 
 def short_code(entity_type_id: int) -> str:
