@@ -361,6 +361,11 @@ def test_people_act_on_tasks(portal: Calls) -> None:
     assert portal.portal.dump("tasks") == []
 
 
+def test_any_event_can_be_raised_by_hand(portal: Calls) -> None:
+    portal.act("event.raise", event="onCrmInvoiceAdd", data={"FIELDS": {"ID": 3}})
+    assert portal.events() == [("ONCRMINVOICEADD", 3)]
+
+
 def test_a_tag_replaces_the_older_notification(portal: Calls) -> None:
     first = portal.result("im.notify.personal.add", USER_ID=5, MESSAGE="Раз", TAG="t1", CLIENT_ID="b24sync")
     second = portal.result("im.notify.personal.add", USER_ID=5, MESSAGE="Два", TAG="t1", CLIENT_ID="b24sync")

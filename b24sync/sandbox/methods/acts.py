@@ -100,6 +100,13 @@ def stage_id(portal: Portal, entity: EntityType, category_id: int, named: str) -
     raise ValueError(f"no stage {named!r} in pipeline {category_id} of {entity.name}")
 
 
+@act("event.raise")
+def event_raise(portal: Portal, params: Params) -> dict[str, Any]:
+    """event, data: an event out of nothing, such as one that no method of the sandbox raises."""
+    portal.emit(str(params["event"]).upper(), dict(params.get("data", {})))
+    return {"event": str(params["event"]).upper()}
+
+
 @act("workflow.complete")
 def workflow_complete(portal: Portal, params: Params) -> dict[str, Any]:
     """id of an instance; or template (id or name) and/or document_id: all that wait there."""

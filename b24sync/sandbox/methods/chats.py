@@ -17,7 +17,7 @@ from ..model.moments import iso_moment
 from ..model.records import Row
 from ..portal import Portal
 from ..registry import Answer, ApiError, Call, Handler, rest_method
-from .arguments import argument, caller, integer
+from .arguments import argument, caller, integer, mapping
 from .task_comments import store_file
 
 LIMIT, LIMIT_MAX = 20, 50
@@ -181,7 +181,7 @@ def upload(call: Call) -> Answer:
     if not argument(call, "dialogId"):
         raise ApiError("CHAT_NOT_FOUND", "Chat not found")
     chat = dialog(call, argument(call, "dialogId"))
-    fields = argument(call, "fields") or {}
+    fields = mapping(argument(call, "fields"))
     name, content = str(fields.get("name") or ""), str(fields.get("content") or "")
     if not name or not content:
         raise ApiError("FILE_EMPTY", "File is empty")

@@ -78,7 +78,7 @@ def bind(call: Call) -> Answer:
         auth_type=0 if offline else auth_type(call),
         offline=offline,
         connector=str(argument(call, "auth_connector") or ""),
-        min_timeout_s=float(options.get("minTimeout") or 0),
+        min_timeout_s=float(integer(options.get("minTimeout")) or 0),
     )
     return Answer(True)
 

@@ -35,7 +35,7 @@ WRITABLE = frozenset(
         "xmlId",
     }
 )
-NUMBERS = frozenset({"productId", "price", "quantity", "discountTypeId", "discountRate", "discountSum", "taxRate"})
+NUMBERS = WRITABLE - {"productName", "taxIncluded", "measureName", "xmlId"}
 CLASSIC = {"deal": DEAL, "lead": LEAD, "quote": QUOTE}
 CLASSIC_NAMES = {upper_name(name): name for name in WRITABLE}
 Owner = tuple[EntityType, Item]
@@ -69,14 +69,18 @@ def writable(given: dict[str, Any]) -> dict[str, Any]:
     """Known names only; numbers as numbers. A text that is none answers 100."""
     values = {}
     for name in WRITABLE & set(given):
-        raw = given[name]
-        if name in NUMBERS and raw not in (None, ""):
-            try:
-                raw = float(raw)
-            except (TypeError, ValueError) as error:
-                raise ApiError(100, f"Invalid value {{{raw}}} to match with parameter {{{name}}}.") from error
-        values[name] = raw
-    return values
+        values[name] = number_in(given[name], name) if name in NUMBERS else given[name]
+    return {name: value for name, value in values.items() if value is not None or name == "taxRate"}
+
+
+def number_in(raw: Any, name: str) -> float | None:
+    """A number, None for an empty value. Raises 100."""
+    if raw in (None, ""):
+        return None
+    try:
+        return float(raw)
+    except (TypeError, ValueError) as error:
+        raise ApiError(100, f"Invalid value {{{raw}}} to match with parameter {{{name}}}.") from error
 
 
 def recount(call: Call, owner: Owner) -> None:
@@ -200,7 +204,7 @@ def check_discount(row: dict[str, Any]) -> None:
     kind, rate, amount = (row.get(name) for name in ("DISCOUNT_TYPE_ID", "DISCOUNT_RATE", "DISCOUNT_SUM"))
     if str(kind) == "2" and rate in (None, ""):
         text = "Discount Rate (DISCOUNT_RATE) is required if Percentage Discount Type (DISCOUNT_TYPE_ID) is defined"
-    elif str(kind) == "2" and float(str(rate)) == 100 and amount in (None, ""):
+    elif str(kind) == "2" and number_in(rate, "DISCOUNT_RATE") == 100 and amount in (None, ""):
         text = (
             "Discount Sum (DISCOUNT_SUM) is required if Percentage Discount Type (DISCOUNT_TYPE_ID) is defined"
             " and Discount Rate (DISCOUNT_RATE) is 100%"

@@ -206,7 +206,7 @@ def add(call: Call) -> Answer:
     if portal.users.by_email(email) is not None:
         raise bad_argument(portal.switches.duplicate_email_text)
     extranet = truth(given.get("EXTRANET"))
-    departments = [int(str(one)) for one in sequence(given.get("UF_DEPARTMENT"))]
+    departments = numbers(given.get("UF_DEPARTMENT"))
     groups = groups_to_join(portal, given.get("SONET_GROUP_ID")) if extranet else []
     if not extranet and not departments:
         raise bad_argument("no_extranet_field")
@@ -237,6 +237,11 @@ NO_GROUP = {
     "ERROR_GROUPID": ("ERROR_GROUPID", "Не указан код группы"),
     "no_sonet_group_for_extranet": ("ERROR_ARGUMENT", "no_sonet_group_for_extranet"),
 }
+
+
+def numbers(raw: Any) -> list[int]:
+    """Whole numbers of a list; the rest is left out."""
+    return [number for one in sequence(raw) if (number := integer(one)) is not None]
 
 
 def bad_argument(text: str) -> ApiError:
@@ -282,7 +287,7 @@ def update(call: Call) -> Answer:
     allowed = ("NAME", "LAST_NAME", "SECOND_NAME", "EMAIL", "WORK_POSITION", "UF_DEPARTMENT", "ACTIVE")
     changes = {key: given[key] for key in allowed if key in given}
     if "UF_DEPARTMENT" in changes:
-        changes["UF_DEPARTMENT"] = sequence(changes["UF_DEPARTMENT"])
+        changes["UF_DEPARTMENT"] = numbers(changes["UF_DEPARTMENT"])
     plant_user(call.portal, {"ID": user.id, **changes})
     keep_more(user, given)
     return Answer(True)
