@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from fixed_clock import FixedClock
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -86,28 +85,21 @@ def _template() -> str:
 
 @contextmanager
 def fresh_database() -> Iterator[str]:
-    """A migrated database of its own, dropped afterwards; yields its URL."""
+    """A migrated database of its own, dropped afterwards; yields its URL. Meanwhile its time is any FixedClock's."""
     name = f"b24sync_{os.getpid()}_{next(_NUMBERS)}"
     _run(f"CREATE DATABASE {name} TEMPLATE {_template()}")
     _run(f"ALTER DATABASE {name} SET search_path = public, fixed, pg_catalog")
+    url = _url_of(name)
+    clock = create_engine(url, isolation_level="AUTOCOMMIT")
+
+    def tell(wall_s: float) -> None:
+        with clock.connect() as connection:
+            connection.execute(text("UPDATE fixed.now SET wall = :wall"), {"wall": wall_s})
+
+    FixedClock.told = tell
     try:
-        yield _url_of(name)
+        yield url
     finally:
+        FixedClock.told = None
+        clock.dispose()
         _run(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-class DatabaseClock(FixedClock):
-    """A clock that stands still for the database as well."""
-
-    def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, isolation_level="AUTOCOMMIT")
-        super().__init__()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name == "wall":
-            with self._engine.connect() as connection:
-                connection.execute(text("UPDATE fixed.now SET wall = :wall"), {"wall": value})
-
-    def close(self) -> None:
-        self._engine.dispose()

@@ -108,7 +108,7 @@ class Work:
 class Handler:
     """`run` does the work of a lane; `batch` messages at once; `limit_s` is enforced by the runner."""
 
-    run: Callable[[Work], None]
+    run: Callable[[Work], object]
     batch: int = 1
     max_tries: int = 8
     limit_s: float = 900.0

@@ -29,6 +29,8 @@ POLL_S = 0.2
 THREADS = 8
 STOP_S = 30.0
 """How long a stop waits for what is being done."""
+GATHER_S = 0.1
+"""A lane whose handler takes batches rests that long after one: meanwhile a batch gathers, and the disk is free."""
 STUCK_S = 30.0
 """How long an interrupted job may take to end."""
 STORE_PAUSE_S = 2.0
@@ -70,6 +72,7 @@ class LocalRunner:
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._running: set[DueLane] = set()
+        self._resting: dict[DueLane, float] = {}
         self._jobs: dict[tuple[str, int], _Job] = {}
         self._stuck = 0
         self._due_at: dict[str, float] = {}
@@ -125,13 +128,22 @@ class LocalRunner:
         used = Counter(lane.portal for lane in running)
         chosen: list[DueLane] = []
         for lane in self.engine.lanes.due(self._portals, limit=len(running) + self._threads * 8):
-            if lane in running or used[lane.portal] >= most:
+            if lane in running or used[lane.portal] >= most or self._rests(lane):
                 continue
             chosen.append(lane)
             used[lane.portal] += 1
             if len(chosen) == free:
                 break
         return chosen
+
+    def _rests(self, lane: DueLane) -> bool:
+        until = self._resting.get(lane)
+        if until is None:
+            return False
+        if self._clock.boot_s() < until:
+            return True
+        del self._resting[lane]
+        return False
 
     def _run_lane(self, lane: DueLane) -> None:
         try:
@@ -145,6 +157,8 @@ class LocalRunner:
         finally:
             with self._lock:
                 self._running.discard(lane)
+                if self.engine.handler_of(lane.key).batch > 1:
+                    self._resting[lane] = self._clock.boot_s() + GATHER_S
             self._wake.set()
 
     def _every(self, what: str, seconds: float) -> bool:

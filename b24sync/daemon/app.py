@@ -8,16 +8,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
-from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from b24sync.daemon.intake import BODY_S, MAX_BODY_BYTES, Answer, Intake
 
 HOOK = "/hooks/bitrix24"
-HEADERS_S = 10.0
+HEADERS_S = 5.0
 """How long a client may take to send its headers."""
+
+TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
 
 _EVENT = {
     "type": "object",
@@ -34,6 +36,7 @@ _EVENT = {
     "required": ["auth"],
 }
 _HOOK_DOCS: dict[str, Any] = {
+    "summary": "Events of outgoing webhooks and applications",
     "requestBody": {
         "required": True,
         "content": {"application/x-www-form-urlencoded": {"schema": _EVENT}, "application/json": {"schema": _EVENT}},
@@ -55,7 +58,27 @@ class Probes:
     metrics: Callable[[], str]
 
 
-def create_app(intake: Intake, probes: Probes, close: Callable[[], Awaitable[None]]) -> FastAPI:
+class DaemonApp(FastAPI):
+    """FastAPI, with the hook answered before its routing: that takes longer than reading and checking an event."""
+
+    def __init__(self, intake: Intake, **options: Any) -> None:
+        super().__init__(**options)
+        self._hook = Hook(intake)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == HOOK:
+            await self._hook(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The schema, with the hook in it."""
+        schema = super().openapi()
+        schema["paths"].setdefault(HOOK, {"post": _HOOK_DOCS})
+        return schema
+
+
+def create_app(intake: Intake, probes: Probes, close: Callable[[], Awaitable[None]]) -> DaemonApp:
     """Build the application. `close` is awaited when it ends, after the last answer."""
 
     @asynccontextmanager
@@ -63,15 +86,7 @@ def create_app(intake: Intake, probes: Probes, close: Callable[[], Awaitable[Non
         yield
         await close()
 
-    app = FastAPI(title="b24sync", lifespan=lifespan, docs_url=None, redoc_url=None)
-
-    @app.post(HOOK, openapi_extra=_HOOK_DOCS, response_class=PlainTextResponse)
-    async def hook(request: Request) -> Response:
-        """Events of outgoing webhooks and applications."""
-        status, text = await _take(intake, request)
-        # After a body that was not read to its end the connection is of no more use.
-        headers = None if status in (200, 403) else {"Connection": "close"}
-        return PlainTextResponse(text, status, headers=headers)
+    app = DaemonApp(intake, title="b24sync", lifespan=lifespan, docs_url=None, redoc_url=None)
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:
@@ -92,30 +107,43 @@ def create_app(intake: Intake, probes: Probes, close: Callable[[], Awaitable[Non
     return app
 
 
-async def _take(intake: Intake, request: Request) -> Answer:
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        return intake.refuse(400, f"the body is larger than {MAX_BODY_BYTES} bytes")
-    try:
-        async with asyncio.timeout(BODY_S):
-            body = await _read(request)
-    except TimeoutError:
-        return intake.refuse(400, f"the body did not come within {BODY_S:.0f} s")
-    except ClientDisconnect:
-        return intake.refuse(400, "the client has gone")
-    if body is None:
-        return intake.refuse(400, f"the body is larger than {MAX_BODY_BYTES} bytes")
-    return await intake.take(body, request.headers.get("content-type", ""))
+class Hook:
+    """`POST /hooks/bitrix24` as an ASGI application."""
 
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
 
-async def _read(request: Request) -> bytes | None:
-    """The body; None as soon as it is too large."""
-    chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > MAX_BODY_BYTES:
-            return None
-    return bytes(chunks)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        body, answer = await self._read(headers.get(b"content-length", b"0"), receive)
+        if body is not None:
+            answer = await self._intake.take(body, headers.get(b"content-type", b"").decode("latin-1"))
+        status, text = answer
+        said = text.encode()
+        out = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(said)).encode())]
+        if body is None:  # the rest of what was not read is of no use to the next request
+            out.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": out})
+        await send({"type": "http.response.body", "body": said})
+
+    async def _read(self, length: bytes, receive: Receive) -> tuple[bytes | None, Answer]:
+        """The body, or None and what to answer instead."""
+        if not length.isdigit() or int(length[:20]) > MAX_BODY_BYTES:
+            return None, self._intake.refuse(400, TOO_LARGE)
+        body = b""
+        try:
+            async with asyncio.timeout(BODY_S):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return None, self._intake.refuse(400, "the client has gone")
+                    body += message.get("body", b"")
+                    if len(body) > MAX_BODY_BYTES:
+                        return None, self._intake.refuse(400, TOO_LARGE)
+                    if not message.get("more_body", False):
+                        return body, (200, "")
+        except TimeoutError:
+            return None, self._intake.refuse(400, f"the body did not come within {BODY_S:.0f} s")
 
 
 class PatientProtocol(HttpToolsProtocol):

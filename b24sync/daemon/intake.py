@@ -23,7 +23,7 @@ LOG = logging.getLogger("b24sync.intake")
 
 MAX_BODY_BYTES = 256 * 1024
 """Events carry ids; the largest known ones, of bots and robots, take some kilobytes."""
-BODY_S = 10.0
+BODY_S = 5.0
 """How long a client may take to send its body."""
 COMMIT_S = 20.0
 """How long a client waits for a store that is locked; what is committed later is no harm."""

@@ -131,6 +131,7 @@ def run_serve(daemon: Daemon, worker_command: Sequence[str] | None, say: Callabl
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
     socket = config.bind_socket()
+    socket.listen(MAX_CONNECTIONS)  # from here on clients wait for us instead of being refused
     worker.start()
     try:
         host, port = socket.getsockname()[:2]

@@ -118,6 +118,8 @@ class Lanes:
         self._store = store
         self._clock = clock
         self.owner = this_owner(clock)
+        self._inserting = _inserting(store)
+        self._announcing = _announcing(store)
 
     def now(self, connection: Connection) -> float:
         """Unix seconds; on PostgreSQL those of the database, so that every machine reads the same clock."""
@@ -133,14 +135,14 @@ class Lanes:
         if not messages:
             return
         now = self.now(connection)
-        self._store.many(connection, self._inserting(), [_inbox_row(message, now) for message in messages])
+        self._store.many(connection, self._inserting, [_inbox_row(message, now) for message in messages])
         due: dict[tuple[str, str], float] = {}
         for message in messages:
             lane = message.portal, message.lane
             due[lane] = min(due.get(lane, now if message.run_at is None else message.run_at), message.run_at or now)
         self._store.many(
             connection,
-            self._announcing(),
+            self._announcing,
             [
                 {"portal": portal, "key": key, "due_at": at, "backoff_until": 0.0, "waits": 0, "epoch": 0}
                 for (portal, key), at in sorted(due.items())
@@ -151,29 +153,6 @@ class Lanes:
         """`publish` in a durable transaction of its own."""
         with self._store.write() as connection:
             self.publish(connection, messages)
-
-    def _inserting(self) -> Any:
-        insert = self._store.insert(inbox)
-        at_once = inbox.c.run_at == literal_column("0")
-        return insert.on_conflict_do_update(
-            index_elements=["portal", "lane", "kind"],
-            index_where=_IS_WAITING,
-            set_={
-                "payload": insert.excluded.payload,
-                "run_at": case((at_once, literal_column("0")), else_=insert.excluded.run_at),
-                "updated_at": insert.excluded.updated_at,
-                "folded": inbox.c.folded + literal_column("1"),
-            },
-        )
-
-    def _announcing(self) -> Any:
-        insert = self._store.insert(lanes)
-        new = insert.excluded.due_at
-        not_before = case((new < lanes.c.backoff_until, lanes.c.backoff_until), else_=new)
-        sooner = or_(lanes.c.due_at.is_(None), new < lanes.c.due_at)
-        return insert.on_conflict_do_update(
-            index_elements=["portal", "key"], set_={"due_at": case((sooner, not_before), else_=lanes.c.due_at)}
-        )
 
     def make_due(self, connection: Connection, portal: str, key: str) -> None:
         """Let a lane run now, whatever it was put off for."""
@@ -330,6 +309,31 @@ class Lanes:
     def _set(self, connection: Connection, ids: Sequence[int], **values: Any) -> None:
         for start in range(0, len(ids), CHUNK):
             connection.execute(update(inbox).where(inbox.c.id.in_(ids[start : start + CHUNK])).values(**values))
+
+
+def _inserting(store: Store) -> Any:
+    insert = store.insert(inbox)
+    at_once = inbox.c.run_at == literal_column("0")
+    return insert.on_conflict_do_update(
+        index_elements=["portal", "lane", "kind"],
+        index_where=_IS_WAITING,
+        set_={
+            "payload": insert.excluded.payload,
+            "run_at": case((at_once, literal_column("0")), else_=insert.excluded.run_at),
+            "updated_at": insert.excluded.updated_at,
+            "folded": inbox.c.folded + literal_column("1"),
+        },
+    )
+
+
+def _announcing(store: Store) -> Any:
+    insert = store.insert(lanes)
+    new = insert.excluded.due_at
+    not_before = case((new < lanes.c.backoff_until, lanes.c.backoff_until), else_=new)
+    sooner = or_(lanes.c.due_at.is_(None), new < lanes.c.due_at)
+    return insert.on_conflict_do_update(
+        index_elements=["portal", "key"], set_={"due_at": case((sooner, not_before), else_=lanes.c.due_at)}
+    )
 
 
 def _lane(portal: str, key: str) -> tuple[ColumnElement[bool], ...]:

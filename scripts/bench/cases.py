@@ -15,6 +15,7 @@ from typing import Any
 from subprocesses import PROJECT, Command, Finished
 
 from bench.bounds import bound_s
+from bench.daemon_cases import intake, open_processes
 from bench.files import write_csv, write_xlsx
 from bench.group_cases import client_groups
 from bench.measure import Bench, Result, bench, client_part
@@ -260,6 +261,8 @@ CASES: Sequence[Case] = (
     Case("together", "Three imports at once on one store, and interactive calls beside them.", together),
     Case("client_cpu", "Processor time of the command line.", client_cpu),
     Case("start_up", "Start of the command line.", start_up),
+    Case("intake", "Durable events per second at the daemon's hook, the poster on the same two cores.", intake),
+    Case("open_processes", "What 16,000 open processes cost while nothing happens.", open_processes),
     Case("memory", "Peak memory of the command line while it imports 100,000 deals.", memory),
     Case("client_groups", "1,000 companies get an extranet group each, their contacts invited.", client_groups),
 )

@@ -6,12 +6,9 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fixed_clock import FixedClock
-from migrated_store import migrated_store
 
 from b24sync.clock import SystemClock
 from b24sync.store.engine import Store
@@ -32,10 +29,8 @@ WHAT = "deal@first-steps"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = migrated_store(tmp_path)
-    yield opened
-    opened.close()
+def store(any_store: Store) -> Store:
+    return any_store
 
 
 @pytest.fixture
@@ -243,10 +238,10 @@ sys.stdin.readline()
 """
 
 
-def claimer(tmp_path: Path, keys: int, seed: int) -> subprocess.Popen[str]:
+def claimer(store: Store, keys: int, seed: int) -> subprocess.Popen[str]:
     """A process that claims k0, k1, ... in an order of its own, and lives on until it is told to go."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CLAIMER, f"sqlite:///{tmp_path}/store.db", str(keys), str(seed)],
+        [sys.executable, "-c", CLAIMER, store.url, str(keys), str(seed)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -273,9 +268,9 @@ def claimed(process: subprocess.Popen[str]) -> list[str]:
     return found
 
 
-def test_two_processes_that_claim_the_same_keys_get_each_key_once(tmp_path: Path, ledger: Ledger) -> None:
+def test_two_processes_that_claim_the_same_keys_get_each_key_once(store: Store, ledger: Ledger) -> None:
     plan(ledger, *(f"k{number}" for number in range(400)))
-    both = [claimer(tmp_path, 400, seed) for seed in (1, 2)]
+    both = [claimer(store, 400, seed) for seed in (1, 2)]
     for process in both:
         tell(process)
     first, second = (claimed(process) for process in both)
@@ -285,9 +280,9 @@ def test_two_processes_that_claim_the_same_keys_get_each_key_once(tmp_path: Path
         process.communicate("go\n", timeout=30)
 
 
-def test_what_a_killed_process_had_sent_is_unknown_and_a_living_ones_is_not(tmp_path: Path, ledger: Ledger) -> None:
+def test_what_a_killed_process_had_sent_is_unknown_and_a_living_ones_is_not(store: Store, ledger: Ledger) -> None:
     plan(ledger, "k0", "k1")
-    process = claimer(tmp_path, 1, 1)
+    process = claimer(store, 1, 1)
     tell(process)
     assert claimed(process) == ["k0"]
     ledger.claim(["k1"])
@@ -300,9 +295,9 @@ def test_what_a_killed_process_had_sent_is_unknown_and_a_living_ones_is_not(tmp_
     assert write(ledger, "k0").message == "its process died after sending"
 
 
-def test_a_zombie_is_dead_although_it_has_a_pid(tmp_path: Path, ledger: Ledger) -> None:
+def test_a_zombie_is_dead_although_it_has_a_pid(store: Store, ledger: Ledger) -> None:
     plan(ledger, "k0")
-    process = claimer(tmp_path, 1, 1)
+    process = claimer(store, 1, 1)
     tell(process)
     assert claimed(process) == ["k0"]
     process.send_signal(signal.SIGKILL)

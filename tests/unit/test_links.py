@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from migrated_store import migrated_store
 
 from b24sync.store.engine import Store
 from b24sync.store.links import Link, Links
@@ -16,10 +13,8 @@ TASK = Link("first_call", "deal", 42, "call", "task", "7", n=1, detail={"title":
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = migrated_store(tmp_path)
-    yield opened
-    opened.close()
+def store(any_store: Store) -> Store:
+    return any_store
 
 
 def test_a_link_is_found_from_both_ends(store: Store) -> None:

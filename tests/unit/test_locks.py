@@ -5,11 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fixed_clock import FixedClock
-from migrated_store import migrated_store
 
 from b24sync.clock import SystemClock
 from b24sync.store.engine import Store
@@ -28,17 +26,15 @@ print("freed", flush=True)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = migrated_store(tmp_path)
-    yield opened
-    opened.close()
+def store(any_store: Store) -> Store:
+    return any_store
 
 
 @pytest.fixture
-def holder(tmp_path: Path, store: Store) -> Iterator[subprocess.Popen[str]]:
+def holder(store: Store) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lock until it is told to go on."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, f"sqlite:///{tmp_path}/store.db"],
+        [sys.executable, "-c", HOLDER, store.url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

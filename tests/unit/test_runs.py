@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from fixed_clock import FixedClock
-from migrated_store import migrated_store
 
 from b24sync.store.engine import Store
 from b24sync.store.ledger import CHUNK, DONE, REFUSED, UNKNOWN, Ledger, Settled
@@ -22,10 +18,8 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = migrated_store(tmp_path)
-    yield opened
-    opened.close()
+def store(any_store: Store) -> Store:
+    return any_store
 
 
 @pytest.fixture

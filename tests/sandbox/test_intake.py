@@ -1,0 +1,316 @@
+"""The intake over real HTTP: what gets a 200 is stored, everything else is refused and stored nowhere."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from daemon_process import (
+    CONFIG,
+    TOKEN,
+    DaemonProcess,
+    events_of,
+    running_daemon,
+    update_of,
+    wait_until,
+)
+
+from b24sync.daemon.intake import MAX_BODY_BYTES
+
+OTHER = "other0portal0token00000000000001"
+TWO_PORTALS = f"""
+[portal]
+webhook = "http://127.0.0.1:9/rest/1/nobody-is-called/"
+application_tokens = ["{TOKEN}", "second0token0of0main000000000001"]
+[portals.client-a]
+webhook = "http://127.0.0.1:9/rest/1/nobody-is-called/"
+application_tokens = ["{OTHER}"]
+[daemon]
+port = 0
+public_url = "https://b24sync.example.ru/"
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("intake")
+
+
+@pytest.fixture(scope="module")
+def daemon(place: Path) -> Iterator[DaemonProcess]:
+    """One daemon of two portals, without a worker, for all tests of a refusal."""
+    with running_daemon(place, "serve", "--no-worker", config=TWO_PORTALS) as started:
+        yield started
+
+
+def stored(place: Path) -> int:
+    return len(events_of(place)) + len(events_of(place, "client-a"))
+
+
+# -- what is taken -------------------------------------------------------------------------------------------------
+
+
+def test_the_token_names_the_portal_and_no_secret_is_stored(daemon: DaemonProcess, place: Path) -> None:
+    for token in (TOKEN, "second0token0of0main000000000001", OTHER):
+        answer = daemon.post(update_of(42, token, **{"auth[access_token]": "app0access0token0000000000000001"}))
+        assert (answer.status_code, answer.text) == (200, "ok")
+    main, other = events_of(place), events_of(place, "client-a")
+    assert [(job.kind, job.folded) for job in main] == [("ONCRMDEALUPDATE:42", 2)], "what waits together is one"
+    assert [job.kind for job in other] == ["ONCRMDEALUPDATE:42"]
+    assert main[0].payload["data"] == {"FIELDS": {"ID": "42"}}
+    for file in (place / "var").iterdir():
+        assert b"0token0" not in file.read_bytes(), file.name
+    assert "0token0" not in daemon.said()
+
+
+def test_it_says_where_events_come_in_and_how_it_fares(daemon: DaemonProcess) -> None:
+    assert "Events come to https://b24sync.example.ru/hooks/bitrix24" in daemon.said()
+    assert daemon.get("/healthz").text == "ok"
+    assert daemon.get("/readyz").json() == {"store": "ok", "worker": "ok"}
+    before = daemon.get("/metrics").text
+    daemon.post(update_of(1))
+    daemon.post(update_of(1, "forged"))
+    count = 'b24sync_events_total{portal="%s",status="%s"} '
+    for line in (count % ("main", 200), count % ("", 403)):
+        numbers = [
+            sum(float(row.removeprefix(line)) for row in text.splitlines() if row.startswith(line))
+            for text in (before, daemon.get("/metrics").text)
+        ]
+        assert numbers[1] == numbers[0] + 1, line
+    assert 'b24sync_messages{portal="main",state="waiting"}' in before
+
+
+# -- what is refused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", ["", "forged", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "тайна", "\x00"])
+def test_a_forged_token_is_refused_and_nothing_is_stored(daemon: DaemonProcess, place: Path, token: str) -> None:
+    before = stored(place)
+    assert daemon.post(update_of(43, token)).status_code == 403
+    assert stored(place) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"garbage",
+        b"event=ONCRMDEALADD&auth[application_token]",
+        b"\x00\xff" * 1000,
+        b"{",
+        b"[" * 50_000,
+        b"<xml/>",
+    ],
+)
+def test_garbage_is_refused_without_a_traceback(daemon: DaemonProcess, place: Path, body: bytes) -> None:
+    before = stored(place)
+    for content_type in ("application/x-www-form-urlencoded", "application/json", "multipart/form-data"):
+        answer = daemon.post(body, headers={"Content-Type": content_type})
+        assert answer.status_code == 400
+        assert "Traceback" not in answer.text
+    assert stored(place) == before
+    assert "Traceback" not in daemon.said()
+
+
+def garbage(count: int, seed: int) -> Iterator[tuple[bytes, str]]:
+    """Bodies that are wrong in many ways: noise, torn forms and JSON, wrong types where the token stands."""
+    rng = random.Random(seed)
+    form = "&".join(f"{key}={value}" for key, value in update_of(44).items()).encode()
+    text = json.dumps({"event": "ONCRMDEALUPDATE", "data": {"FIELDS": {"ID": "44"}}, "auth": {"x": 1}}).encode()
+    for _ in range(count):
+        base = bytearray(rng.choice([form, text, rng.randbytes(rng.randrange(1, 200))]))
+        for _ in range(rng.randrange(1, 12)):
+            base[rng.randrange(len(base))] = rng.randrange(256)
+        cut = rng.randrange(len(base))
+        wrong = bytes(base[:cut] + rng.randbytes(3) + base[cut:]).replace(TOKEN.encode(), b"nearly0the0token")
+        yield wrong, rng.choice(["application/x-www-form-urlencoded", "application/json", "text/plain", ""])
+
+
+def post_garbage(daemon: DaemonProcess, place: Path, count: int) -> None:
+    before = stored(place)
+    statuses = {
+        daemon.post(body, headers={"Content-Type": content_type}).status_code
+        for body, content_type in garbage(count, seed=count)
+    }
+    assert statuses == {400, 403}
+    assert stored(place) == before
+    assert "Traceback" not in daemon.said()
+    assert daemon.post(update_of(45)).status_code == 200
+
+
+def test_a_few_hundred_garbage_bodies_are_refused(daemon: DaemonProcess, place: Path) -> None:
+    post_garbage(daemon, place, 400)
+
+
+@pytest.mark.long
+def test_ten_thousand_garbage_bodies_are_refused(daemon: DaemonProcess, place: Path) -> None:
+    post_garbage(daemon, place, 10_000)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_of_five_megabytes_is_refused_before_it_is_read(
+    daemon: DaemonProcess, place: Path, chunked: bool
+) -> None:
+    before = stored(place)
+    body = b"event=ONCRMDEALADD&x=" + b"x" * 5_000_000
+    chunks = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
+    try:
+        answer = requests.post(
+            f"{daemon.url}/hooks/bitrix24",
+            data=chunks if chunked else body,
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            timeout=60,
+        )
+        assert (answer.status_code, str(MAX_BODY_BYTES) in answer.text) == (400, True)
+    except requests.ConnectionError:  # it was answered and closed while we were still sending
+        assert daemon.get("/healthz").status_code == 200
+    assert stored(place) == before
+
+
+def test_slow_clients_do_not_slow_the_others(daemon: DaemonProcess, place: Path) -> None:
+    before = stored(place)
+    parts = urlsplit(daemon.url)
+    head = b"POST /hooks/bitrix24 HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n"
+    slow = [socket.create_connection((parts.hostname, parts.port)) for _ in range(60)]
+    try:
+        for number, connection in enumerate(slow):  # half of them stay in the headers, half in the body
+            connection.sendall(head + (b"" if number % 2 else b"\r\nevent=ONCRM"))
+        taken = []
+        for number in range(20):
+            began = time.monotonic()
+            assert daemon.post(update_of(1000 + number)).status_code == 200
+            taken.append(time.monotonic() - began)
+        assert sorted(taken)[10] < 2.0, "and even that only because this machine may be busy"
+        wait_until(lambda: all(_is_over(connection) for connection in slow), 40.0)
+    finally:
+        for connection in slow:
+            connection.close()
+    assert stored(place) == before + 20
+
+
+def _is_over(connection: socket.socket) -> bool:
+    """Whether the daemon has answered 400 or closed, without being asked anything more."""
+    connection.setblocking(False)
+    try:
+        answer = connection.recv(1000)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    return answer == b"" or b" 400 " in answer
+
+
+# -- its life ------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_public_url_it_works_by_sweeps_alone_and_says_so(tmp_path: Path) -> None:
+    config = CONFIG.replace('public_url = "https://b24sync.example.ru"', "")
+    with running_daemon(tmp_path, config=config) as daemon:
+        daemon.wait_to_say(r"No \[daemon\] public_url: .*works? by sweeps alone, every 10m")
+        wait_until(lambda: daemon.get("/readyz").status_code == 200)
+        assert daemon.stop() == 0
+
+
+def test_the_worker_is_woken_by_an_event_and_started_again_when_it_is_killed(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        assert daemon.post(update_of(1)).status_code == 200
+        wait_until(lambda: [job.state for job in events_of(tmp_path)] == ["done"])
+        [worker] = _children(daemon.process.pid)
+        _kill(worker)
+        wait_until(lambda: "another one starts" in daemon.said())
+        assert daemon.post(update_of(2)).status_code == 200
+        wait_until(lambda: [job.state for job in events_of(tmp_path)] == ["done", "done"])
+        assert daemon.get("/readyz").json() == {"store": "ok", "worker": "ok"}
+        assert daemon.stop() == 0
+        assert not Path(f"/proc/{worker}").exists()
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    children = [int(word) for word in text.split()]
+    return children or [
+        int(word)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for word in (task / "children").read_text(encoding="ascii").split()
+    ]
+
+
+def _kill(pid: int) -> None:
+    import os
+    import signal
+
+    os.kill(pid, signal.SIGKILL)
+
+
+def post_until(daemon: DaemonProcess, first: int, confirmed: list[int], stop: threading.Event) -> None:
+    """Post events of one deal after the other; note those that were answered 200."""
+    deal = first
+    with requests.Session() as session:
+        while not stop.is_set():
+            try:
+                answer = session.post(f"{daemon.url}/hooks/bitrix24", data=update_of(deal), timeout=30)
+            except requests.RequestException:
+                return
+            if answer.status_code == 200:
+                confirmed.append(deal)
+            deal += 1
+
+
+def kill_while_posting(folder: Path, kills: int) -> None:
+    confirmed: list[int] = []
+    for turn in range(kills):
+        with running_daemon(folder) as daemon:
+            daemon.wait_to_say("listens on")
+            before, stop = len(confirmed), threading.Event()
+            posters = [
+                threading.Thread(target=post_until, args=(daemon, turn * 10**6 + n * 10**5 + 1, confirmed, stop))
+                for n in range(4)
+            ]
+            for poster in posters:
+                poster.start()
+            wait_until(lambda at=before: len(confirmed) > at + 30)  # type: ignore[misc]
+            assert all(poster.is_alive() for poster in posters), "the kill falls in the middle"
+            daemon.kill()
+            stop.set()
+            for poster in posters:
+                poster.join(60)
+    kinds = {job.kind for job in events_of(folder)}
+    assert len(confirmed) > kills * 30
+    assert {f"ONCRMDEALUPDATE:{deal}" for deal in confirmed} <= kinds, "an event that got its 200 was lost"
+    with running_daemon(folder):
+        wait_until(lambda: {job.state for job in events_of(folder)} == {"done"})
+
+
+def test_a_daemon_that_is_killed_loses_no_event_that_got_a_200(tmp_path: Path) -> None:
+    kill_while_posting(tmp_path, 2)
+
+
+@pytest.mark.long
+def test_a_daemon_that_is_killed_again_and_again_loses_no_event_that_got_a_200(tmp_path: Path) -> None:
+    kill_while_posting(tmp_path, 15)
+
+
+@pytest.mark.long
+def test_a_database_that_is_locked_for_longer_than_the_busy_timeout(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        assert daemon.post(update_of(1)).status_code == 200
+        with closing(sqlite3.connect(tmp_path / "var" / "b24sync.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert daemon.post(update_of(2)).status_code == 503
+            assert daemon.get("/healthz").status_code == 200
+            time.sleep(20)
+            other.execute("ROLLBACK")
+        wait_until(lambda: daemon.post(update_of(3)).status_code == 200)
+        wait_until(lambda: all(job.state == "done" for job in events_of(tmp_path)))
+        assert {"ONCRMDEALUPDATE:1", "ONCRMDEALUPDATE:3"} <= {job.kind for job in events_of(tmp_path)}
+        assert "Traceback" not in daemon.said()
