@@ -28,7 +28,7 @@ def hand_over(deal: Item, ctx: Context) -> None:
         raise GiveUp(f"{deal} has no company, so there is no client group for its task.")
     company = ctx.item("company", deal.company)
     responsible = ctx.chosen(ctx.params.assign, deal, company)
-    group = ctx.client_group(company.id, needed=True)
+    group = ctx.client_group(company.id, needed=True, members=[responsible])
     ctx.assign(deal, responsible)
     ctx.tasks.ensure(
         "client",

@@ -52,7 +52,7 @@ class Site:
     observer: Observer
     tasks: TaskLooks
     start_workflows: Callable[[PortalClient, Item, Cause], int]
-    client_group: Callable[[PortalClient, int, bool], int | None]
+    client_group: Callable[[PortalClient, int, bool, Sequence[int]], int | None]
     public_url: str | None = None
 
 
@@ -264,12 +264,14 @@ class Context:
             self.note("workflow", f"start {started} workflow(s) of {deal}", None)
         return started
 
-    def client_group(self, company_id: int, *, needed: bool = False) -> int | None:
+    def client_group(self, company_id: int, *, needed: bool = False, members: Sequence[User | int] = ()) -> int | None:
         """What `b24sync groups sync` does for a company: its extranet group, made and filled; the group's id.
 
-        None where the company's type gets no group, unless it is `needed` all the same.
+        None where the company's type gets no group, unless it is `needed` all the same. `members`: employees who
+        belong into it besides its owner.
         """
-        group = self.site.client_group(self.client, company_id, needed)
+        people = [one.id if isinstance(one, User) else one for one in members]
+        group = self.site.client_group(self.client, company_id, needed, people)
         self.acted = True
         return group
 

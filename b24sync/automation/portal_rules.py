@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -185,10 +185,11 @@ class PortalRules:
                 self._starts = (self._read_at, resolve_starts(lines, directory, deal_templates(client)))
             return self._starts[1]
 
-    def _client_group(self, client: PortalClient, company_id: int, needed: bool) -> int | None:
+    def _client_group(self, client: PortalClient, company_id: int, needed: bool, members: Sequence[int]) -> int | None:
         """What `groups sync` does for one company; the group's id. `needed`: whatever the company's type."""
         groups = ClientGroups(client, self._store, self._portal, self._clock, self._config.groups)
         plan = groups.plan(company_id, any_type=needed)
+        plan.members += members
         if not plan.groups:
             return None
         result = groups.sync(plan)

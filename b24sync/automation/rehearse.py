@@ -66,7 +66,7 @@ class Rehearsal(Context):
         self.told.append(f"start the workflows of [[workflows.start]] for {deal} in {self.cause.subject}")
         return 0
 
-    def client_group(self, company_id: int, *, needed: bool = False) -> int | None:
+    def client_group(self, company_id: int, *, needed: bool = False, members: Sequence[User | int] = ()) -> int | None:
         self.told.append(f"see to the group of company {company_id}")
         return None
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from b24sync.bulk.group_choice import ClientGroup, KnownGroups, choose, group_name
+from b24sync.bulk.group_choice import ClientGroup, KnownGroups, choose, group_name, marked_for
 from b24sync.config import GroupsConfig
 from b24sync.errors import ConfigError
 from b24sync.portal.companies import (
@@ -145,12 +145,16 @@ class GroupsReader:
             one.kept = _kept(plan, one)
 
     def _groups(self, groups: Sequence[ClientGroup], ids: Mapping[int, Sequence[int]]) -> list[Group]:
+        """Groups by id and by name; all of the portal's where that is cheaper, or where a company is without one."""
         wanted = {number for numbers in ids.values() for number in numbers}
-        if len(groups) >= READ_ALL_FROM:
-            found = {group.id: group for group in all_groups(self._client)}
-            return list({**found, **groups_by_id(self._client, wanted - found.keys())}.values())
-        named = groups_named(self._client, [one.name for one in groups]) if groups else []
-        return [*named, *groups_by_id(self._client, wanted - {group.id for group in named}).values()]
+        if len(groups) < READ_ALL_FROM:
+            named = {group.id: group for group in groups_named(self._client, [one.name for one in groups])}
+            found = {**named, **groups_by_id(self._client, wanted - named.keys())}
+            marked = {marked_for(group) for group in found.values()}
+            if all(one.company.id in marked for one in groups):
+                return list(found.values())
+        everything = {group.id: group for group in all_groups(self._client)}
+        return list({**everything, **groups_by_id(self._client, wanted - everything.keys())}.values())
 
     # -- people -----------------------------------------------------------------------------------
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from b24sync.bulk.group_choice import mark, marked_for
-from b24sync.bulk.ledgered import Progress, Settlement
+from b24sync.bulk.ledgered import Settlement
 from b24sync.bulk.steps import CommandSender
-from b24sync.portal.groups import CREATE, create_command, groups_named
+from b24sync.portal.groups import CREATE, Group, all_groups, create_command, groups_named
 from b24sync.portal.users import ADD, LIMIT_REACHED, NO_RIGHT, accounts_by_email, invite_command
-from b24sync.store.ledger import Ledger, Settled, Write
-from b24sync.transport.client import PortalClient
+from b24sync.store.ledger import Settled, Write
 from b24sync.transport.outcomes import Done, Outcome, Refused, Unknown
 from b24sync.transport.protocol import Command
 
@@ -53,12 +52,21 @@ class GroupMaker(CommandSender[NewGroup]):
     def _find(self, items: Mapping[str, NewGroup], writes: Mapping[str, Write]) -> dict[str, str]:
         # The name that was sent: the company may have been renamed since.
         names = [name for key, item in items.items() for name in {item.name, writes[key].detail.get("name", item.name)}]
-        found: dict[str, str] = {}
-        for group in groups_named(self._client, names) if names else []:
-            company_id = marked_for(group)
-            if company_id is not None and str(company_id) in items:
-                found.setdefault(str(company_id), str(group.id))
+        found = _marked(groups_named(self._client, names), items)
+        if len(found) < len(items):
+            # A portal may keep a name in a form of its own; the mark it keeps.
+            found |= _marked(all_groups(self._client), items)
         return found
+
+
+def _marked(groups: Iterable[Group], items: Mapping[str, NewGroup]) -> dict[str, str]:
+    """Ids of the groups that carry the mark of one of `items`, by its key; the oldest where there are several."""
+    found: dict[str, str] = {}
+    for group in groups:
+        key = str(marked_for(group))
+        if key in items:
+            found.setdefault(key, str(group.id))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +89,6 @@ class Inviter(CommandSender[Invitation]):
 
     what_for = "invitations"
     method = ADD
-
-    def __init__(
-        self,
-        client: PortalClient,
-        ledger: Ledger,
-        on_progress: Callable[[Progress], None] = lambda _: None,
-    ) -> None:
-        super().__init__(client, ledger, on_progress=on_progress)
 
     def invite(self, invitations: Sequence[Invitation]) -> dict[str, Write]:
         """Invite them; their rows of the ledger by address. Cost: one request per 50, fewer where they are dear."""

@@ -105,15 +105,15 @@ def groups_by_id(client: PortalClient, ids: Iterable[int]) -> dict[int, Group]:
 
 def groups_named(client: PortalClient, names: Iterable[str]) -> list[Group]:
     """Groups of exactly these names, by id. Cost: one request per 50 names; more where a name has over 50 groups."""
-    commands = {f"n{index:05d}": _get({"NAME": name}) for index, name in enumerate(dict.fromkeys(names))}
-    answers = list(_read(client, commands).values())
+    wanted = {f"n{index:05d}": {"NAME": name} for index, name in enumerate(dict.fromkeys(names))}
+    answers = _read(client, {key: _get(filters) for key, filters in wanted.items()})
     more = {
-        f"{name}_{start:05d}": _get(commands[name].params["FILTER"], start)  # type: ignore[call-overload]
-        for name, answer in zip(commands, answers, strict=True)
+        f"{key}_{start}": _get(wanted[key], start)
+        for key, answer in answers.items()
         for start in range(PAGE, answer.total or 0, PAGE)
     }
-    answers += _read(client, more).values()
-    return sorted({group.id: group for group in _groups(client, answers)}.values(), key=lambda group: group.id)
+    groups = _groups(client, [*answers.values(), *_read(client, more).values()])
+    return sorted(groups, key=lambda group: group.id)
 
 
 def all_groups(client: PortalClient) -> list[Group]:

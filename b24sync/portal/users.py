@@ -11,7 +11,7 @@ from b24sync.portal.pages import items_of
 from b24sync.portal.words import is_yes
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Refused
-from b24sync.transport.protocol import Command
+from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
 ADD = "user.add"
 GET = "user.get"
@@ -43,9 +43,8 @@ def accounts_by_email(client: PortalClient, emails: Iterable[str], *, kind: str 
     Raises PortalRefused without the scope user.
     """
     wanted = list(dict.fromkeys(email.strip() for email in emails))
-    pieces = [wanted[start : start + EMAILS_PER_COMMAND] for start in range(0, len(wanted), EMAILS_PER_COMMAND)]
     more = {"USER_TYPE": kind} if kind else {}
-    rows = _rows(client, [{"EMAIL": piece, **more} for piece in pieces])
+    rows = _rows(client, [{"EMAIL": piece, **more} for piece in _pieces(wanted)])
     found: dict[str, Account] = {}
     asked = {address(email) for email in wanted}
     for account in map(_account, rows):
@@ -53,14 +52,6 @@ def accounts_by_email(client: PortalClient, emails: Iterable[str], *, kind: str 
         if key in asked and (key not in found or account.active > found[key].active):
             found[key] = account
     return found
-
-
-def accounts_by_id(client: PortalClient, ids: Iterable[int]) -> dict[int, Account]:
-    """Those of `ids` that exist. Cost: one request per 1,250."""
-    wanted = list(dict.fromkeys(ids))
-    pieces = [wanted[start : start + EMAILS_PER_COMMAND] for start in range(0, len(wanted), EMAILS_PER_COMMAND)]
-    found = {account.id: account for account in map(_account, _rows(client, [{"ID": piece} for piece in pieces]))}
-    return {user_id: found[user_id] for user_id in wanted if user_id in found}
 
 
 def address(email: str) -> str:
@@ -86,6 +77,13 @@ def invite_command(email: str, *, name: str, last_name: str, company: str, group
 def may_be_taken(code: str | None, text: str | None) -> bool:
     """Whether a refusal of user.add may mean that the address has an account: it is none of the machine words."""
     return code == "ERROR_ARGUMENT" and (text or "").strip() not in WORDS
+
+
+def _pieces(wanted: Sequence[str]) -> list[Any]:
+    """Values of a filter: each for itself as long as one request carries them, lists of them beyond."""
+    if len(wanted) <= BATCH_MAX_COMMANDS:
+        return list(wanted)
+    return [list(wanted[start : start + EMAILS_PER_COMMAND]) for start in range(0, len(wanted), EMAILS_PER_COMMAND)]
 
 
 def _rows(client: PortalClient, filters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

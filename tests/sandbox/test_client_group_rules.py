@@ -12,6 +12,7 @@ from rules_site import RulesSite
 from sandbox_process import SandboxProcess, running_sandbox
 
 COMPANY, CONTACT, DEAL = 4, 3, 2
+PETR = 6
 ADDED, UPDATED = "ONCRMCOMPANYADD", "ONCRMCOMPANYUPDATE"
 
 
@@ -57,14 +58,15 @@ def test_client_group_task_makes_the_group_first(tmp_path: Path, sandbox: Sandbo
     contact = person(sandbox, "anna@romashka.ru")
     company = add(sandbox, COMPANY, title="Ромашка", typeId=CUSTOMER, assignedById=RESPONSIBLE, contactIds=[contact])
     deal = add(sandbox, DEAL, title="Поставка", stageId="PREPARATION", assignedById=1, companyId=company)
-    site = RulesSite(tmp_path, sandbox, client_group_task={"stage": "Новая"})
+    site = RulesSite(tmp_path, sandbox, client_group_task={"stage": "Новая", "assign": "petr@example.ru"})
     site.move(deal, "Новая")
     site.event("ONCRMDEALUPDATE", deal)
     site.event("ONCRMDEALUPDATE", deal)
     (group,) = groups_of(sandbox)[company]
     (task,) = sandbox.state("tasks")
     assert int(task["GROUP_ID"]) == group["id"]
-    assert int(task["RESPONSIBLE_ID"]) == site.deal(deal)["assignedById"] == RESPONSIBLE
+    assert int(task["RESPONSIBLE_ID"]) == site.deal(deal)["assignedById"] == PETR
+    assert (group["owner_id"], group["members"][str(PETR)]) == (RESPONSIBLE, "K")
     assert sorted(task["UF_CRM_TASK"]) == [f"CO_{company}", f"D_{deal}"]
     assert site.messages("dead") == []
     site.close()
