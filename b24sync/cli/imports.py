@@ -72,7 +72,7 @@ def run(
         zone = app.portal_config.zone
         job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, zone, chosen.importer)
         plan = job.prepare(chosen.source)
-        _show_plan(plan, file, mapping.entity)
+        _show_plan(plan, file, mapping.entity, too_old=min(job.history.too_old, plan.create))
         for title in chosen.left_over:
             say(f'  column "{title}" is not imported: the portal has no field of that name')
         if dry_run:
@@ -111,7 +111,7 @@ def _source(
         yield chosen
 
 
-def _show_plan(plan: Plan, file: Path, entity: str) -> None:
+def _show_plan(plan: Plan, file: Path, entity: str, *, too_old: int) -> None:
     if plan.resumed:
         say(f"This file was interrupted before: going on; {plan.written_before} rows are written already.")
     told = [f"{plan.create} to create", f"{plan.skip} there", f"{plan.refuse} refused"]
@@ -123,10 +123,8 @@ def _show_plan(plan: Plan, file: Path, entity: str) -> None:
     for name, count in (("companies", plan.companies_to_create), ("contacts", plan.contacts_to_create)):
         if count:
             say(f"  {count} {name} to create because rows name them")
-    if plan.too_old and not plan.resumed:
-        say(
-            f"  {plan.too_old} are older than the newest {entity} there: their creation time goes to the fallback field"
-        )
+    if too_old and not plan.resumed:
+        say(f"  {too_old} are older than the newest {entity} there: their creation time goes to the fallback field")
     if plan.duplicates:
         say(f"  the portal holds {plan.duplicates} duplicates of this file's keys; the lowest id counts")
     for problem in plan.problems:
@@ -167,9 +165,9 @@ def _apply(app: App, job: ImportJob, plan: Plan) -> int:
         return error.exit_code
     if result.stopped:
         say(f"b24sync: {result.stopped}")
-    if plan.history_refused:
-        kept = f"; the creation time stands in {app.config.imports.history_fallback}"
-        say(f"b24sync: {plan.history_refused} rows without their times and authors, which the portal refused{kept}")
+    if job.history.refused:
+        kept = f"; the creation time stands in {job.history.fallback}"
+        say(f"b24sync: {job.history.refused} rows without their times and authors, which the portal refused{kept}")
     elif job.refused_for_history():
         say(
             "b24sync: the portal takes creation times only in ascending order and not older than its newest item, and "

@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -23,7 +22,8 @@ from b24sync.importing.compare import FM, MULTIFIELDS, Comparison
 from b24sync.importing.draft import Draft, RowError
 from b24sync.importing.excerpt import fingerprint
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
-from b24sync.importing.fields import MULTIFIELD_TYPES, Kind, api_name, find_field, product_field
+from b24sync.importing.fields import MULTIFIELD_TYPES, Kind, find_field, product_field
+from b24sync.importing.history import History
 from b24sync.importing.importer import Importer
 from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
 from b24sync.importing.mapping import Mapping
@@ -75,10 +75,6 @@ from b24sync.transport.client import PortalClient
 SPOOL_ROWS = 1000
 MOST_PROBLEMS = 1000
 """Row errors and links that are told one by one before the first write; the others stand in the run's report."""
-HISTORY_FIELDS = ("createdTime", "updatedTime", "movedTime", "createdBy", "updatedBy", "movedBy")
-HISTORY_TRIES = 20
-NO_CREATION_TIME = 1e18
-"""Sorts rows without a creation time last: the portal dates them now, and refuses older ones after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +107,6 @@ class Plan:
     problems: list[str] = field(default_factory=list)
     resumed: bool = False
     written_before: int = 0
-    too_old: int = 0
-    history_refused: int = 0
-    """Rows whose times or authors the portal refused: written without them, the creation time kept aside."""
 
     @property
     def left(self) -> int:
@@ -154,9 +147,11 @@ class ImportJob:
         self._updates = self.ledger_of(mapping.entity, mapping.originator, updates=True)
         self._links = Links()
         self._dialect = MultifieldDialect(store, portal)
-        self._ordered = settings.history and "created_time" in mapping.fields_used
+        self.history = History(
+            mapping.entity, mapping.fields_used, sent=settings.history, fallback=settings.history_fallback
+        )
+        self._ordered = self.history.ordered
         self.what = what_of(mapping.entity, mapping.originator)
-        self._floor: float | None = None
         self._portal_holds = True
         self._directory: Directory
         self.run: Run
@@ -211,16 +206,17 @@ class ImportJob:
                 continue
             if (mapping.entity.startswith("item:") or one.kind is Kind.PARENT) and one.api not in known:
                 problems.append(f"{name}: the portal's {mapping.entity} has no field {one.api}: it would be dropped")
-        times = [name for name in sorted(mapping.fields_used) if api_name(mapping.entity, name) in HISTORY_FIELDS]
-        if times and self._settings.way == "add" and self._settings.history:
-            problems.append(f'{", ".join(times)}: way = "add" cannot set them; use another way, or history = false')
+        if self.history.mapped and self._settings.way == "add" and self._settings.history:
+            told = ", ".join(self.history.mapped)
+            problems.append(f'{told}: way = "add" cannot set them; use another way, or history = false')
         if problems:
             raise ConfigError("Fields that the portal would not keep:", problems)
 
     def _make_plan(self, results: Iterator[Draft | RowError], directory: Directory, folder: Path) -> None:
         dialect = "add" if self._settings.way == "add" else "import"
         resolver = Resolver(self._mapping, directory, multifields_as=dialect, folder=folder)
-        self._floor = self._history_floor(directory) if self._ordered else None
+        if self.history.wants_floor:
+            self.history.set_floor(newest_created(self._client, self._mapping.entity_type_id), directory.fields)
         links = self._spool(results, resolver)
         self.plan.problems.extend(resolver.misses.lines())
         self._find_links(links)
@@ -269,36 +265,8 @@ class ImportJob:
         self._runs.spool(self.run.id, piece)
         return links
 
-    def _history_floor(self, directory: Directory) -> float | None:
-        """The creation time of the newest item there is: the portal takes none earlier (import/index.md).
-
-        Only asked where a fallback field can keep the source's time; without one the portal's refusal is told.
-        """
-        fallback = self._settings.history_fallback
-        if fallback is None:
-            return None
-        if fallback not in directory.fields:
-            raise ConfigError(f"[import] history_fallback: the {self._mapping.entity} has no field {fallback}.")
-        newest = newest_created(self._client, self._mapping.entity_type_id)
-        return None if newest is None else datetime.fromisoformat(newest).timestamp()
-
     def _spooled(self, row: Prepared) -> RunRow:
-        created_at = None
-        if self._ordered:
-            text = row.fields.get("createdTime")
-            created_at = datetime.fromisoformat(text).timestamp() if text else NO_CREATION_TIME
-            if self._floor is not None and created_at < self._floor:
-                created_at = self._keep_aside(row)
-        return RunRow(row.line, row.key, PENDING, row.to_json(), created_at=created_at)
-
-    def _keep_aside(self, row: Prepared) -> float:
-        """Move the creation time of a row that is too old for the portal into the fallback field."""
-        assert self._settings.history_fallback is not None  # a floor is only asked for with it
-        self.plan.too_old += 1
-        row.fields[self._settings.history_fallback] = row.fields["createdTime"]
-        for name in HISTORY_FIELDS:
-            row.fields.pop(name, None)
-        return NO_CREATION_TIME
+        return RunRow(row.line, row.key, PENDING, row.to_json(), created_at=self.history.place(row.fields))
 
     def _find_links(self, links: dict[Link, array[int]]) -> None:
         """Look up linked companies and contacts; a row with a link that leads nowhere is refused."""
@@ -451,7 +419,7 @@ class ImportJob:
             self.plan.left,
             ordered=self._ordered,
             on_progress=progressed,
-            mend=self._without_history,
+            mend=self.history.without,
         )
         rows = (self._dialect.of(row) for row in self._ready_rows(writer.progress))
         while self._has_multifields and not self._dialect.known and (proof := self._dialect.first(rows)):
@@ -480,17 +448,6 @@ class ImportJob:
             ItemUpdater(self._client, self._updates, self._mapping.entity_type_id, self._comparison()).send(
                 iter([change])
             )
-
-    def _without_history(self, row: Row) -> Row | None:
-        """The row without its times and authors, its creation time in the fallback field; None where there is none."""
-        fallback = self._settings.history_fallback
-        if fallback is None or not any(name in row.fields for name in HISTORY_FIELDS):
-            return None
-        self.plan.history_refused += 1
-        fields = {name: value for name, value in row.fields.items() if name not in HISTORY_FIELDS}
-        if "createdTime" in row.fields:
-            fields[fallback] = row.fields["createdTime"]
-        return Row(row.key, fields)
 
     def _date_earlier_writes(self) -> None:
         """What the run wrote before it was killed may never have been read back."""
@@ -578,16 +535,13 @@ class ImportJob:
                 said = f'column "{lost[0].column}": {lost[0].entity} "{lost[0].value}" could not be made'
                 self._runs.mark(self.run.id, [RunRow(row.line, row.key, "refused", code="NOT_CREATED", message=said)])
                 continue
-            if not self._settings.history:
-                for name in HISTORY_FIELDS:
-                    fields.pop(name, None)
+            fields = self.history.for_portal(fields, row.created_at)
             if "opportunity" in fields:
                 # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-add.md).
                 fields.setdefault("isManualOpportunity", "Y")
             ready = Row(row.key, {**self._links.attach(fields, links), **self._origin.fields(row.key)})
-            if self.plan.history_refused >= HISTORY_TRIES and not progress.written:
-                # Nobody's times are taken, so the webhook's user is no administrator: the others are not even tried.
-                ready = self._without_history(ready) or ready
+            if self.history.given_up(progress.written):
+                ready = self.history.without(ready) or ready
             yield ready
 
     def _written_before(self) -> set[str]:
@@ -602,9 +556,8 @@ class ImportJob:
 
     def refused_for_history(self) -> bool:
         """Whether the portal refused a value of rows that carry times or authors, and none was kept aside."""
-        sends = self._settings.history and not self._settings.history_fallback
-        own = any(api_name(self._mapping.entity, name) in HISTORY_FIELDS for name in self._mapping.fields_used)
-        refused = self._ledger.in_state(REFUSED, run_id=self.run.id) if sends and own else iter(())
+        asked = self._settings.history and self.history.mapped and self.history.fallback is None
+        refused = self._ledger.in_state(REFUSED, run_id=self.run.id) if asked else iter(())
         return any(write.code == VALUE_NOT_VALID for write in refused)
 
     def forget(self) -> None:

@@ -138,6 +138,22 @@ def test_an_export_read_back_into_its_portal_is_no_difference(desk: Desk, ending
     assert "crm.item.update" not in desk.sandbox.figures()["methods"]
 
 
+def test_a_product_row_that_is_changed_in_the_export_changes_in_the_portal(desk: Desk) -> None:
+    fill(desk.sandbox)
+    desk.configure('[import]\nconflict = "overwrite"\nmax_change_share = 1.0')
+    exported(desk, "deal", "deal.csv")
+    text = (desk.folder / "deal.csv").read_text(encoding="utf-8-sig")
+    (desk.folder / "deal.csv").write_text(text.replace("700.25", "701"), encoding="utf-8-sig")
+    ended = desk.run("import", "run", desk.folder / "deal.csv", "--yes", "--json")
+    assert (ended.code, ended.result["updated"], ended.result["skipped"]) == (0, 1, 2), ended
+    assert "changes: productRows 1" in ended.stderr
+    deal = next(item["id"] for item in desk.items(2, "id,originId") if item["originId"] == "1")
+    listed = desk.sandbox.rest("crm.item.productrow.list", {"filter": {"=ownerType": "D", "=ownerId": deal}})
+    assert [row["price"] for row in listed["result"]["productRows"]] == [701, 100]
+    again = desk.run("import", "run", desk.folder / "deal.csv", "--yes", "--json")
+    assert (again.result["updated"], again.result["skipped"]) == (0, 3), again
+
+
 def test_an_export_read_into_another_portal_makes_the_same_items_once(desk: Desk, tmp_path: Path) -> None:
     fill(desk.sandbox)
     desk.configure("")

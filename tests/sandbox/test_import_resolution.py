@@ -124,6 +124,17 @@ def test_a_webhook_that_may_not_set_times_keeps_them_in_the_fallback_field_and_s
     assert desk.sandbox.figures()["duplicates_total"] == 0
 
 
+def test_times_kept_aside_are_no_difference_when_the_file_comes_again(desk: Desk) -> None:
+    more = 'history_fallback = "UF_CRM_SOURCE_DATE"\nconflict = "overwrite"\nmax_change_share = 1.0'
+    desk.configure(f"[import]\n{more}")
+    mapping = desk.file("m.toml", mapping_of(HISTORY))
+    assert desk.run_import(desk.table("d.csv", HISTORY_HEADER, HISTORY_ROWS[20:40]), mapping).code == 0
+    ended = desk.run_import(desk.table("d2.csv", HISTORY_HEADER, HISTORY_ROWS[:40]), mapping)
+    assert (ended.code, ended.result["created"], ended.result["skipped"]) == (0, 20, 20), ended
+    again = desk.run_import(desk.folder / "d2.csv", mapping)
+    assert (again.result["updated"], again.result["skipped"]) == (0, 40), again
+
+
 def test_without_a_fallback_field_the_refusal_says_what_to_do(desk: Desk) -> None:
     as_no_administrator(desk)
     file = desk.table("d.csv", HISTORY_HEADER, HISTORY_ROWS[:3])

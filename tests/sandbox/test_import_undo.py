@@ -87,14 +87,17 @@ def test_what_somebody_touched_stays_and_is_listed(desk: Desk) -> None:
     assert "error" not in rest("crm.activity.todo.add", todo)
     rows = [{"productName": "Монтаж", "price": 100, "quantity": 2}]
     assert "error" not in rest("crm.item.productrow.set", {"ownerType": "D", "ownerId": ids["5"], "productRows": rows})
+    task = {"TITLE": "Замер", "RESPONSIBLE_ID": 1, "UF_CRM_TASK": [f"D_{ids['6']}"]}
+    assert "error" not in rest("tasks.task.add", {"fields": task})
     company = next(item["id"] for item in desk.items(4, "id,title") if item["title"] == "ООО Ромашка")
     rest("crm.item.update", {"entityTypeId": 2, "id": desk.items(2, "id")[0]["id"], "fields": {"companyId": company}})
     ended = undone(desk, run)
-    assert (ended.code, ended.result["deleted"], ended.result["kept"]) == (3, 9, 4), ended
-    assert set(deals(desk)) == {"3", "4", "5"}
+    assert (ended.code, ended.result["deleted"], ended.result["kept"]) == (3, 8, 5), ended
+    assert set(deals(desk)) == {"3", "4", "5", "6"}
     assert f"kept: deal {ids['3']} (key 3): changed at " in ended.stderr
     assert f"kept: deal {ids['4']} (key 4): activity " in ended.stderr
     assert f"kept: deal {ids['5']} (key 5): " in ended.stderr
+    assert f"kept: deal {ids['6']} (key 6): " in ended.stderr
     assert f"kept: company {company} (key company:ооо ромашка): deal " in ended.stderr
 
 

@@ -28,7 +28,7 @@ def test_killed_updates_and_deletions_go_on_where_they_stood(tmp_path: Path) -> 
 
 
 def test_a_broken_request_neither_repeats_nor_loses_an_update_or_a_deletion(tmp_path: Path) -> None:
-    faults = {"update": ("cut after commit", "late"), "undo": ("cut in the middle", "cut before")}
+    faults = {"update": ["cut after commit"], "undo": ["cut in the middle"]}
     plays: list[Callable[[], Any]] = [
         partial(break_rewrite, tmp_path / fault, job=job, fault=fault, place="first", requests=2)
         for job in JOBS
