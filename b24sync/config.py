@@ -345,6 +345,15 @@ def check_webhook_url(url: str) -> None:
         raise ValueError("must be https: plain http is accepted on loopback only (the sandbox)")
 
 
+def seconds_of(text: str) -> float:
+    """`90s`, `20m`, `4h`, `1d` in seconds. Raises ValueError for anything else."""
+    units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in units:
+        raise ValueError(f"{text!r} is no length of time")
+    return float(int(number) * units[unit])
+
+
 def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 

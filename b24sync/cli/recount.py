@@ -8,16 +8,13 @@ import click
 
 from b24sync.cli.progress import progress_line
 from b24sync.cli.wiring import App, opened, print_json, say
-from b24sync.errors import ConfigError
 
 if TYPE_CHECKING:
+    from b24sync.bulk.window import WindowClock
     from b24sync.reporting.recount import Summary
 
 REFUSED_EXIT = 3
 LATER_EXIT = 75
-DELIVERY_S = 600.0
-"""Beyond the recount's own time: three small requests for each report."""
-UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @click.command("recount", short_help="Days left and overdue of every deal.")
@@ -39,25 +36,23 @@ def command(ctx: click.Context, pipeline: str | None, dry_run: bool, max_duratio
 
     clock = WindowClock(SystemClock())
     with opened(ctx.obj, clock) as app:
-        clock.close_at(clock.wall_s() + duration_s(max_duration or app.config.recount.max_duration))
+        clock.close_at(clock.wall_s() + _duration_s(max_duration or app.config.recount.max_duration))
         recount = Recount(app.client, app.store, app.portal, clock, app.config)
         with progress_line("recounted deals", 0, app.gate.limits) as advance:
             summary = recount.run(pipeline=pipeline, dry_run=dry_run, on_progress=advance)
         code = _code(summary)
         if not dry_run and summary.read_all:
-            clock.close_at(clock.wall_s() + DELIVERY_S)
-            code = max(code, _delivered(app, summary))
+            code = max(code, _delivered(app, clock, summary))
         _tell(app, summary, dry_run=dry_run, as_json=as_json)
     ctx.exit(code)
 
 
-def _delivered(app: App, summary: Summary) -> int:
+def _delivered(app: App, clock: WindowClock, summary: Summary) -> int:
     """Deliver the reports, also after a night that its window ended: they need no more than what was read."""
     from b24sync.errors import RetryLater
-    from b24sync.reporting.delivery import Delivery
+    from b24sync.reporting.delivery import DELIVERY_S, Delivery
 
-    if not app.config.reports.deliver:
-        return 0
+    clock.close_at(clock.wall_s() + DELIVERY_S)
     failed = Delivery(app.client, app.store, app.portal, app.clock, app.config).all(
         summary.as_of, lambda text: say(f"b24sync: {text}")
     )
@@ -66,12 +61,13 @@ def _delivered(app: App, summary: Summary) -> int:
     return LATER_EXIT if isinstance(failed, RetryLater) else REFUSED_EXIT
 
 
-def duration_s(text: str) -> float:
-    """`90s`, `20m`, `4h`, `1d` in seconds. Raises ConfigError."""
-    number, unit = text[:-1], text[-1:]
-    if not number.isdigit() or unit not in UNITS_S:
-        raise ConfigError(f"--max-duration {text}: give a number and s, m, h or d, such as 90s or 4h.")
-    return float(int(number) * UNITS_S[unit])
+def _duration_s(text: str) -> float:
+    from b24sync.config import seconds_of
+
+    try:
+        return seconds_of(text)
+    except ValueError:
+        raise click.UsageError(f"--max-duration {text}: give a number and s, m, h or d, such as 90s or 4h") from None
 
 
 def _tell(app: App, summary: Summary, *, dry_run: bool, as_json: bool) -> None:

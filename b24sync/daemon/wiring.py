@@ -19,6 +19,7 @@ from b24sync.automation.portal_rules import ITEM_LANES, START_LANE, PortalRules
 from b24sync.automation.schedule import Schedule
 from b24sync.clock import Clock, SystemClock
 from b24sync.config import Config, PortalConfig, load_config
+from b24sync.daemon.nightly import is_wanted, limit_s, recount
 from b24sync.store.cursors import save_cursor
 from b24sync.store.engine import Store, open_store
 from b24sync.store.jobs import DISPATCH, Jobs
@@ -100,9 +101,13 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
     def of_rules(run: Callable[[PortalRules, Work], None]) -> Callable[[Work], None]:
         return lambda work: run(daemon.rules(work.portal), work)
 
+    def count_days(work: Work) -> None:
+        recount(daemon.config, daemon.store, daemon.clock, work.portal, daemon.portals[work.portal])
+
     job = Handler(of_rules(PortalRules.run_job))
     return {
         DISPATCH: Handler(of_rules(PortalRules.dispatch), batch=BATCH),
+        "cron:recount": Handler(count_days, limit_s=limit_s(daemon.config)),
         "cron:retention": Handler(forget_old),
         "cron:sweep": Handler(of_rules(PortalRules.sweep)),
         START_LANE: Handler(of_rules(PortalRules.start_watching)),
@@ -113,6 +118,8 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
 def schedules(daemon: Daemon) -> list[Schedule]:
     """What ticks when, in the portals' zones."""
     lines = {"retention": RETENTION_LINE, "sweep": daemon.config.sweep.every}
+    if is_wanted(daemon.config):
+        lines["recount"] = daemon.config.recount.cron
     return [
         Schedule(portal, name, line, config.zone)
         for portal, config in daemon.portals.items()

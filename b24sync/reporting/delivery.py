@@ -30,6 +30,8 @@ from b24sync.store.names import read_names
 from b24sync.transport.client import PortalClient
 
 WHAT = "report delivery"
+DELIVERY_S = 600.0
+"""Time for it beyond the recount's own: three small requests for each report."""
 FOLDER, DISK = "folder:", "disk:"
 
 

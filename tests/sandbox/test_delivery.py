@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from nights import EXPERTISE, FAST, NORMS, NightDesk, deal, seed_of
 from sandbox_process import SandboxProcess, running_sandbox
+
+from b24sync.daemon.wiring import handlers, opened_daemon, schedules
 
 DEALS = [deal(EXPERTISE, created=30, moved=10), deal(EXPERTISE, created=20, moved=3)]
 
@@ -111,3 +114,21 @@ def test_the_same_report_is_the_same_file(tmp_path: Path) -> None:
             assert desk.run("report", "delays", "--as-of", as_of, "--out", out).code == 0
             digests.add(hashlib.sha256(out.read_bytes()).hexdigest())
         assert len(digests) == 1
+
+
+def test_the_daemon_recounts_and_delivers_by_its_schedule(tmp_path: Path) -> None:
+    """Its lane is run here without waiting for the tick; the schedule names it where there is something to do."""
+    with running_sandbox(seed=seed_of(DEALS), **FAST) as sandbox:
+        desk = NightDesk(tmp_path, sandbox, NORMS + deliver(common_folder(sandbox)))
+        work: Any = SimpleNamespace(portal="main")
+        with opened_daemon(desk.folder / "config.toml", None) as daemon:
+            lines = {schedule.name: schedule.line for schedule in schedules(daemon)}
+            assert lines["recount"] == "0 2 * * *"
+            for _ in range(2):
+                handlers(daemon)["cron:recount"].run(work)
+        assert desk.updates() == 2
+        assert (tmp_path / "out" / "reports" / "delays.json").exists()
+        assert [row["version"] for row in files(sandbox)] == [1]
+        desk.configure("")
+        with opened_daemon(desk.folder / "config.toml", None) as daemon:
+            assert "recount" not in {schedule.name for schedule in schedules(daemon)}
