@@ -19,6 +19,7 @@ from bench.daemon_cases import intake, open_processes
 from bench.files import write_csv, write_xlsx
 from bench.group_cases import client_groups
 from bench.measure import Bench, Result, bench, client_part
+from bench.night_cases import night_memory, recount, reports
 
 HERE = Path(__file__).resolve().parent
 Say = Callable[[str], None]
@@ -264,5 +265,8 @@ CASES: Sequence[Case] = (
     Case("intake", "Durable events per second at the daemon's hook, the poster on the same two cores.", intake),
     Case("open_processes", "What 16,000 open processes cost while nothing happens.", open_processes),
     Case("memory", "Peak memory of the command line while it imports 100,000 deals.", memory),
+    Case("recount", "The first recount of 16,000 deals, and the second run of its night.", recount),
+    Case("night_memory", "Peak memory of a recount of 100,000 deals.", night_memory),
+    Case("reports", "Reports on 100,000 deals.", reports),
     Case("client_groups", "1,000 companies get an extranet group each, their contacts invited.", client_groups),
 )
