@@ -57,15 +57,21 @@ def days_ago(days: float) -> str:
 
 
 def deal(stage: str, *, created: float, moved: float | None = None, **fields: Any) -> dict[str, Any]:
-    """A deal of a seed, `created` and `moved` days ago: older than the history, as after an import."""
-    moments = {"createdTime": days_ago(created), "movedTime": days_ago(created if moved is None else moved)}
+    """A deal of a seed, `created` and `moved` days before the portal is made: older than the history, as imported."""
     base = {"title": f"Проект в {stage}", "categoryId": 1, "stageId": stage, "opportunity": 1000}
-    return {"entityTypeId": 2, "fields": {**base, **moments, **fields}}
+    ago = {"createdTime": created, "movedTime": created if moved is None else moved}
+    return {"entityTypeId": 2, "fields": {**base, **fields}, "ago": ago}
+
+
+def _dated(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The item with its moments counted back from now: tests may come long after their module was read."""
+    moments = {name: days_ago(days) for name, days in item.get("ago", {}).items()}
+    return {"entityTypeId": item["entityTypeId"], "fields": {**item["fields"], **moments}}
 
 
 def seed_of(deals: Sequence[Mapping[str, Any]], fields: Sequence[Mapping[str, Any]] = FIELDS) -> dict[str, Any]:
     """A portal with the pipeline, the fields and these deals, oldest first as an import needs them."""
-    items = sorted(deals, key=lambda item: str(item["fields"]["createdTime"]))
+    items = sorted(map(_dated, deals), key=lambda item: str(item["fields"]["createdTime"]))
     return {"categories": [{"name": PIPELINE, "stages": STAGES}], "userfields": list(fields), "items": items}
 
 
