@@ -31,6 +31,7 @@ from datetime import date, datetime, tzinfo
 from typing import Any, NamedTuple, Protocol
 
 from .model import dumps, planting, reports
+from .model.activities import BoundRecords
 from .model.chats import Chats
 from .model.dictionaries import Dictionaries
 from .model.disk import Disk
@@ -95,10 +96,10 @@ class Portal:
         self.cause = ("", "")
         """Credential and auth_connector of the call that is being executed; empty while people act by hand."""
         self.product_rows = ProductRows()
-        self.requisites = Records()
-        self.addresses = Records()
-        self.activities = Records()
-        self.comments = Records()
+        self.requisites = Records(by="ENTITY_ID")
+        self.addresses = Records(by="ANCHOR_ID")
+        self.activities = BoundRecords()
+        self.comments = BoundRecords()
         """Comments in timelines of items."""
         self.tasks = Tasks()
         self.task_history = Records(by="TASK_ID")

@@ -358,6 +358,11 @@ class Switches:
         "measured by the official JS SDK: a wrong id key gives the same page for ever",
         "filter keys of tasks.task.list are known in capitals only; others are ignored, `>id` too",
     )
+    comment_event_accessible_before: str = switch(
+        "undefined",
+        "conflict: on-task-comment-add.md shows undefined, a recorded event N",
+        "undefined | N: IS_ACCESSIBLE_BEFORE of ONTASKCOMMENTADD",
+    )
     comments_without_task_in_new_card: str = switch(
         "error",
         "silent: api-reference/tasks/tasks-new.md says they do not work, not how",

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from portal_calls import Calls
 
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "rest_responses"
+from b24sync.sandbox import wire
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+RECORDED = DATA / "rest_responses"
 pytestmark = [
     pytest.mark.shared,
     pytest.mark.skipif(not RECORDED.is_dir(), reason="the samples (../shared/data) do not lie beside the project"),
@@ -61,3 +65,29 @@ def test_tasks() -> None:
     missing = {"action", "ufTaskWebdavFiles"}
     alike(here, {key: value for key, value in there.items() if key not in missing})
     assert {name for name in there["action"] if "." not in name} <= {*here["action"], "take"}
+
+
+@pytest.mark.parametrize(
+    ("file", "event"),
+    [
+        ("06_ontaskcommentadd_old_card", "ONTASKCOMMENTADD"),
+        ("07_ontaskupdate", "ONTASKUPDATE"),
+        ("24_doc_ontaskadd", "ONTASKADD"),
+        ("25_doc_ontaskupdate", "ONTASKUPDATE"),
+        ("20_doc_oncrmdealadd", "ONCRMDEALADD"),
+        ("22_doc_oncrmdealdelete", "ONCRMDEALDELETE"),
+    ],
+)
+def test_events(file: str, event: str) -> None:
+    portal = Calls(task_card="old", comment_event_accessible_before="N")
+    deal = portal.add()
+    portal.result("crm.item.delete", entityTypeId=2, id=deal)
+    portal.result("tasks.task.add", fields={"TITLE": "x", "RESPONSIBLE_ID": 1})
+    portal.act("task.start", task="x")
+    portal.act("task.comment", task="x", text="y")
+    data = next(one.data for one in portal.portal.outbox if one.event == event)
+    there = dict(parse_qsl((DATA / "events" / f"{file}.form").read_text(encoding="utf-8").strip()))
+    here = dict(parse_qsl(wire.build_query({"data": data})))
+    words = {key: value for key, value in there.items() if key.startswith("data") and not value.isdecimal()}
+    assert {key for key in there if key.startswith("data")} == set(here)
+    assert {key: here[key] for key in words} == words

@@ -126,6 +126,11 @@ def new_activity(
     portal: Portal, user_id: int, values: Row, communications: list[dict[str, Any]], given: dict[str, Any]
 ) -> Row:
     now = int(portal.time())
+    owners = [(values["OWNER_TYPE_ID"], values["OWNER_ID"])]
+    for one in communications:
+        type_id, item_id = integer(one.get("ENTITY_TYPE_ID")) or 0, integer(one.get("ENTITY_ID")) or 0
+        if owner(portal, type_id, item_id) is not None:
+            owners.append((type_id, item_id))
     pairs = [mapping(one).get("fileData") for one in sequence(given.get("FILES"))]
     files = [portal.keep_file(str(one[0]), str(one[1])) for one in pairs if isinstance(one, list) and len(one) == 2]
     row = portal.activities.add(
@@ -142,17 +147,13 @@ def new_activity(
             "SETTINGS": mapping(given.get("SETTINGS")),
             "COMMUNICATIONS": communications,
             "FILES": [one for one in files if one is not None],
-            "BINDINGS": [(values["OWNER_TYPE_ID"], values["OWNER_ID"])],
+            "BINDINGS": list(dict.fromkeys(owners)),
             "CREATED": now,
             "LAST_UPDATED": now,
             "AUTHOR_ID": user_id,
             "EDITOR_ID": user_id,
         }
     )
-    for one in communications:
-        bound = (integer(one.get("ENTITY_TYPE_ID")), integer(one.get("ENTITY_ID")))
-        if None not in bound and bound not in row["BINDINGS"] and owner(portal, *bound) is not None:
-            row["BINDINGS"].append(bound)
     set_deadline(row)
     portal.emit("ONCRMACTIVITYADD", {"FIELDS": {"ID": row["ID"]}})
     return row
@@ -232,7 +233,7 @@ def list_rows(call: Call) -> Answer:
     if bindings:
         plan.tests.append(lambda row: any(matches(row, one) for one in bindings))
     order = compile_order(argument(call, "order") or {"START_TIME": "ASC"}, columns, strict=False, ignore_case=True)
-    page = listed(portal.activities, plan, order, start_of(argument(call, "start", 0)))
+    page = listed(portal.activities.candidates(plan), plan, order, start_of(argument(call, "start", 0)))
     select = [str(name).upper() for name in sequence(argument(call, "select"))]
     rows = []
     for row in page.rows:
@@ -255,8 +256,10 @@ def matches(row: Row, wanted: dict[str, Any]) -> bool:
 
 @rest_method("crm.activity.update", scope="crm")
 def update(call: Call) -> Answer:
+    """The owner stays."""
     row = found(call)
     given = {str(key).upper(): value for key, value in mapping(argument(call, "fields")).items()}
+    given = {key: value for key, value in given.items() if not key.startswith("OWNER_")}
     save(call, row, read_values(call.portal, given))
     return Answer(True)
 

@@ -140,7 +140,7 @@ def list_rows(call: Call) -> Answer:
     owner = owner_of(portal, tree.get("ENTITY_TYPE"), tree.get("ENTITY_ID"))
     if owner is None or not may(call, "read", owner):
         raise ApiError("", "Access denied.")
-    rows = [row for row in portal.comments if owner in row["BINDINGS"]]
+    rows = portal.comments.of(owner)
     columns = columns_of(ORDERS, portal.fold(), portal.zone)
     order = compile_order(argument(call, "order"), columns, strict=False, ignore_case=True)
     page = page_of(order.sort(rows), start_of(argument(call, "start", 0)))

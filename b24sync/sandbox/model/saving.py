@@ -449,10 +449,8 @@ def restore(portal: Portal, entity: EntityType, item_id: int) -> Item:
     portal.product_rows.put_back((entity.id, item["id"]), found.product_rows)
     for rows, kept in ((portal.activities, found.activities), (portal.comments, found.comments)):
         for row in kept:
-            row["BINDINGS"] = [(entity.id, item["id"])]
-            if "OWNER_ID" in row:
-                row["OWNER_ID"] = item["id"]
             rows.put_back(row)
+            rows.rebind(row, [(entity.id, item["id"])])
     _emit(portal, entity, "add", item["id"])
     return item
 

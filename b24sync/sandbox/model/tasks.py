@@ -218,7 +218,8 @@ def create(portal: Portal, values: Row, by: int) -> Row:
 
 def delete(portal: Portal, row: Row) -> None:
     portal.tasks.remove(row)
-    for activity in portal.activities.where(ASSOCIATED_ENTITY_ID=row["ID"], TYPE_ID=TASK_ACTIVITY):
+    activity = portal.activities.get(row.get("ACTIVITY_ID"))
+    if activity is not None:
         portal.activities.remove(activity)
     data = {"FIELDS_BEFORE": {"ID": row["ID"]}, "FIELDS_AFTER": UNDEFINED}
     portal.emit("ONTASKDELETE", {**data, "IS_ACCESSIBLE_BEFORE": UNDEFINED, "IS_ACCESSIBLE_AFTER": "N"})
@@ -239,7 +240,8 @@ def emit_comment(portal: Portal, task_id: int, comment_id: int, message_id: int 
     if message_id is not None:
         after = {"ID": 0, "TASK_ID": task_id, "MESSAGE_ID": message_id}
     data: dict[str, Any] = {"FIELDS_BEFORE": UNDEFINED, "FIELDS_AFTER": after}
-    portal.emit("ONTASKCOMMENTADD", {**data, "IS_ACCESSIBLE_BEFORE": UNDEFINED, "IS_ACCESSIBLE_AFTER": UNDEFINED})
+    before = portal.switches.comment_event_accessible_before
+    portal.emit("ONTASKCOMMENTADD", {**data, "IS_ACCESSIBLE_BEFORE": before, "IS_ACCESSIBLE_AFTER": UNDEFINED})
 
 
 # -- CRM --------------------------------------------------------------------------------------
@@ -291,9 +293,6 @@ def mirror_activity(portal: Portal, row: Row) -> None:
             portal.activities.remove(held)
         return
     values: Row = {
-        "OWNER_TYPE_ID": owners[0][0],
-        "OWNER_ID": owners[0][1],
-        "BINDINGS": owners,
         "SUBJECT": row["TITLE"],
         "RESPONSIBLE_ID": row["RESPONSIBLE_ID"],
         "DEADLINE": row["DEADLINE"],
@@ -304,8 +303,12 @@ def mirror_activity(portal: Portal, row: Row) -> None:
     }
     if held is not None:
         held.update(values)
+        portal.activities.rebind(held, owners)
         return
     fixed = {
+        "OWNER_TYPE_ID": owners[0][0],
+        "OWNER_ID": owners[0][1],
+        "BINDINGS": owners,
         "TYPE_ID": TASK_ACTIVITY,
         "PROVIDER_ID": "CRM_TASKS_TASK",
         "PROVIDER_TYPE_ID": "TASKS_TASK",
