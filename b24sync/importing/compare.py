@@ -7,6 +7,7 @@ here; what cannot be read as the field's type is compared as text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,7 @@ IMPORT_ONLY = frozenset({"createdTime", "updatedTime", "movedTime", "createdBy",
 IN_ORDER = frozenset({"contactIds", "companyIds"})
 """The first entry is the primary one (tutorials/crm/how-to-edit-crm-objects/how-to-make-contact-edit-card.md)."""
 
+_PARAGRAPHS = re.compile(r"\[/?p\]|<br\s*/?>|</?p>", re.IGNORECASE)
 _YES = frozenset({"y", "1", "true"})
 _NUMBERS = frozenset({"double", "integer", "user", "employee", "enumeration"})
 
@@ -65,7 +67,7 @@ class Comparison:
         kind = info.type if info else ""
         if kind == "money" and not isinstance(wanted, list) and "|" not in str(wanted):
             held = str(held).partition("|")[0]  # a bare amount is in the base currency, whichever that is
-        form = _form_of(kind or _kind_of(wanted, held), self._zone)
+        form = _bare if name == "comments" else _form_of(kind or _kind_of(wanted, held), self._zone)
         if isinstance(wanted, list) or isinstance(held, list):
             ours, theirs = [[form(one) for one in _as_list(value)] for value in (wanted, held)]
             if name in IN_ORDER and ours[:1] != theirs[:1]:
@@ -123,6 +125,11 @@ def _number(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return str(plain(value)).replace("\r\n", "\n").strip()
+
+
+def _bare(value: Any) -> str:
+    """A comment without the paragraphs and spaces that the portal's editor puts around it."""
+    return " ".join(_PARAGRAPHS.sub(" ", _text(value)).split())
 
 
 def _flag(value: Any) -> bool:

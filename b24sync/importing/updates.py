@@ -260,8 +260,12 @@ class ItemUpdater(LedgeredSender[Change]):
         held = self._held(unread)
         settled, done = [], []
         for change in unread:
-            item = held.get(change.item_id, {})
-            left = self._comparison.differences(change.fields, item)
+            item = held.get(change.item_id)
+            if item is None:
+                settled.append(self._refused(change, Refused(GONE, "was deleted in the portal right after")))
+                continue
+            # A field that the portal does not show at all cannot be checked.
+            left = self._comparison.differences({n: v for n, v in change.fields.items() if n == FM or n in item}, item)
             if left:
                 settled.append(self._refused(change, Refused(NOT_KEPT, _not_kept(left, item))))
             else:

@@ -125,10 +125,12 @@ def exported(desk: Desk, entity: str, name: str, *more: str) -> list[dict[str, s
 
 @pytest.mark.parametrize("ending", ["csv", "xlsx"])
 def test_an_export_read_back_into_its_portal_is_no_difference(desk: Desk, ending: str) -> None:
+    """In CSV of every kind of item, in a workbook of deals: the cells are the same texts."""
     fill(desk.sandbox)
     desk.configure(OVERWRITE)
     before = desk.sandbox.figures()["items"]
-    for entity, count in (("company", 1), ("contact", 2), ("lead", 1), (f"item:{VISIT}", 2), ("deal", 3)):
+    counts = {"company": 1, "contact": 2, "lead": 1, f"item:{VISIT}": 2, "deal": 3}
+    for entity, count in counts.items() if ending == "csv" else [("deal", 3)]:
         out = desk.folder / f"{entity.replace(':', '-')}.{ending}"
         assert desk.run("export", entity, out).code == 0
         ended = desk.run("import", "run", out, "--yes", "--json")

@@ -150,7 +150,7 @@ def test_times_and_authors_are_not_sent_where_the_way_would_drop_them(desk: Desk
     assert ended.code == 78 and 'created_by, created_time: way = "add" cannot set them' in ended.stderr, ended
 
 
-@pytest.mark.parametrize("form", ["fm", "classic", "both"])
+@pytest.mark.parametrize("form", ["fm", "classic"])
 def test_phones_arrive_once_whichever_form_the_portals_import_takes(desk: Desk, form: str) -> None:
     desk.sandbox.switch(import_multifields=form)
     try:

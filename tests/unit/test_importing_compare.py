@@ -33,6 +33,7 @@ COMPARISON = Comparison(
     ("name", "ours", "theirs"),
     [
         ("title", "Две\nстроки", "Две\r\nстроки "),
+        ("comments", "Две\nстроки", "[p]Две<br>строки[/p]"),
         ("opportunity", "1500.50", 1500.5),
         ("opportunity", "1E+3", "1000.00"),
         ("companyId", 12, "12"),
