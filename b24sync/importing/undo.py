@@ -169,6 +169,7 @@ class Undo:
         self._runs = Runs(store, portal, clock)
         if self._runs.told_state(run) in ("reading", "running"):
             raise ConfigError(f"Run {run.id} is still at work.", ["wait for its end, or stop it first"])
+        self._gone = 0
         self._main = _Kind(self, run.entity, run.what)
         self._made_for_it = [_Kind(self, entity, f"{entity}@{OWN_ORIGINATOR}") for entity in TYPE_IDS]
 
@@ -196,6 +197,7 @@ class Undo:
         for doomed, kept, gone in self._sorted(self._main, KEYS_PER_REQUEST):
             plan.delete += len(doomed)
             plan.kept += kept
+            self._gone += len(gone)
             self._main.forget(gone)
         plan.made_for_it = sum(len(kind.items()) for kind in self._made_for_it)
         plan.updated = self._runs.counts(self.run.id, self.run.what).get("updated", 0)
@@ -203,7 +205,7 @@ class Undo:
 
     def apply(self, on_progress: Callable[[Progress], None] = lambda _: None) -> UndoResult:
         """Delete. Running it again goes on. Raises like `plan`, and StoreError."""
-        result = UndoResult()
+        result = UndoResult(gone=self._gone)
         for kind in (self._main, *self._made_for_it):
             self._delete(kind, result, on_progress)
         left = result.kept or result.refused or result.unknown

@@ -137,11 +137,14 @@ class UpdatePlanner:
         item = held.get(item_id)
         if item is None:
             return Verdict("refused", code=GONE, message=f"was {item_id}, which somebody deleted in the portal")
+        product_rows = fields.pop(PRODUCT_ROWS, [])
+        if earlier is not None and earlier.state == DONE and product_rows:
+            # Killed between the update and the product rows that follow it.
+            return self._update(item_id, {}, item, [], product_rows)
         if earlier is not None and earlier.state in (DONE, REFUSED):
             return Verdict("update")
         waiting = [link for link in links if self._links.waits(link)]
         fields = self._links.attach(fields, links)
-        product_rows = fields.pop(PRODUCT_ROWS, [])
         if earlier is not None and earlier.state in (SENT, UNKNOWN):
             # Killed while it was under way: what it sent is looked for, not what differs now.
             return self._update(item_id, _sent_before(fields, earlier), item, waiting, product_rows)
