@@ -238,7 +238,7 @@ class Config(Closed):
         if not known:
             raise ConfigError(
                 "The configuration names no portal.",
-                ["add [portal] with webhook, or set B24SYNC_PORTAL__WEBHOOK; see config.example.toml"],
+                ["add [portal] with webhook, or set B24SYNC_PORTAL__WEBHOOK; or run `b24sync init DIR`"],
             )
         if name is None:
             if len(known) == 1:
@@ -310,8 +310,8 @@ def load_config(path: Path) -> Config:
         raise ConfigError(
             f"There is no configuration at {path}.",
             [
-                "copy config.example.toml to config.toml and put the portal's webhook in",
-                "or name another file with --config",
+                "b24sync init DIR makes a folder with one to start from; put the portal's webhook in",
+                "or go to the folder that has one, or name it with --config FILE",
             ],
         ) from None
     except (OSError, UnicodeDecodeError) as error:

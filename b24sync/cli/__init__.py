@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ COMMANDS = {
     "gate": ("b24sync.cli.gate", "The portal's budget: bucket, method budgets, blocks, who waits."),
     "groups": ("b24sync.cli.groups", "One extranet group for each client, its contact invited."),
     "import": ("b24sync.cli.imports", "Deals, companies and contacts from a spreadsheet into the portal."),
+    "init": ("b24sync.cli.init", "A folder to start in: configuration, blueprint, rules, importers, a sample."),
     "jobs": ("b24sync.cli.jobs", "What is to be done and what failed: list, show, retry, drop."),
     "portal": ("b24sync.cli.portal", "Fields, pipelines and stages as code."),
     "recount": ("b24sync.cli.recount", "Days left and overdue of every deal, written where they changed."),
@@ -51,7 +53,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", "config_path", default="config.toml", show_default=True, help="The configuration file.")
 @click.option("--portal", "portal_name", default=None, help="Which of several configured portals.")
 @click.option("--verbose", "-v", is_flag=True, help="Log every request (secrets are hidden).")
@@ -60,10 +62,20 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, config_path: str, portal_name: str | None, verbose: bool) -> None:
     """b24sync: deals, companies and contacts into Bitrix24.
 
-    Nothing twice, nothing lost, never over the portal's limits. Start with config.example.toml,
-    rehearse with `b24sync sandbox serve`.
+    Nothing twice, nothing lost, never over the portal's limits. Start with `b24sync init DIR`, rehearse with
+    `b24sync sandbox serve`, ask `b24sync doctor` what is lacking.
     """
     ctx.obj = {"config": config_path, "portal": portal_name, "verbose": verbose}
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        click.echo(f"\n{_what_next(Path(config_path))}")
+
+
+def _what_next(config_path: Path) -> str:
+    """One line for somebody who typed nothing but our name."""
+    if config_path.is_file():
+        return f"{config_path} is here: `b24sync doctor` says whether it fits the portal."
+    return f"There is no {config_path} here: `b24sync init DIR` makes a folder with one to start from."
 
 
 def main() -> None:

@@ -99,6 +99,20 @@ def _examine(app: App, options: dict[str, Any], shown: _Shown) -> None:
     webhook = app.config.webhook_of(options["portal"])
     patient = Patient(app.config, app.portal, app.portal_config, webhook, app.store, app.clock, app.gate, app.client)
     shown.findings(examine(patient))
+    if app.config.rules:
+        shown.findings([_rule_files(app)])
+
+
+def _rule_files(app: App) -> Finding:
+    """Whether the rule files load and know their tables; their names in the portal are for `rules check`."""
+    from b24sync.automation.rulebook import load_rules
+    from b24sync.provisioning.findings import error, ok
+
+    book = load_rules(app.config)
+    complaints = book.complaints()
+    if complaints:
+        return error("rules", "; ".join(complaints), "mend the rule file, or its table [rules.NAME]")
+    return ok("rules", f"{', '.join(rule.name for rule in book.running()) or 'none'} would run")
 
 
 def _probe(app: App, shown: _Shown, report: Path | None) -> None:

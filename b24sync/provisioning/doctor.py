@@ -93,8 +93,9 @@ def _files(patient: Patient) -> Iterator[Finding]:
     secret_file = patient.portal_config.webhook_file
     if secret_file is not None and _readable_by_others(config.resolve(secret_file)):
         yield warning("secrets", f"{secret_file} can be read by other users", f"chmod 600 {secret_file}")
-    folders = [path for path in (*config.paths.rules, *config.paths.importers) if not config.resolve(path).is_dir()]
-    if config.rules and folders:
+    named = (*config.paths.rules, *config.paths.importers) if "paths" in config.model_fields_set else ()
+    folders = [path for path in named if not config.resolve(path).exists()]
+    if folders:
         names = ", ".join(map(str, folders))
         yield warning("paths", f"no such folder: {names}", "correct [paths], or make it: `b24sync init` shows how")
     if config.rules and not config.daemon.public_url:
@@ -210,8 +211,7 @@ def _guarded(check: str, find: Callable[[], Iterable[Finding]]) -> Iterator[Find
     except PortalRefused as refused:
         yield error(check, str(refused), "give the webhook this scope and its user this right")
     except ConfigError as mistakes:
-        said = f"{mistakes.message.rstrip(':.')}: {'; '.join(mistakes.problems)}".removesuffix(": ")
-        yield error(check, said, "correct the configuration")
+        yield error(check, _in_one_line(mistakes), "correct the configuration")
 
 
 def _address(patient: Patient) -> Finding:
@@ -427,4 +427,9 @@ def failed_to_open(cause: B24SyncError) -> Finding:
     """What doctor says when it cannot even begin."""
     check = "configuration" if isinstance(cause, ConfigError) else "store"
     todo = "correct the file" if isinstance(cause, ConfigError) else "mend the path, the rights or the disk"
-    return error(check, str(cause), todo, cause.exit_code)
+    said = _in_one_line(cause) if isinstance(cause, ConfigError) else str(cause)
+    return error(check, said, todo, cause.exit_code)
+
+
+def _in_one_line(mistakes: ConfigError) -> str:
+    return f"{mistakes.message.rstrip(':.')}: {'; '.join(mistakes.problems)}".removesuffix(": ")

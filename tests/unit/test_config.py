@@ -222,7 +222,7 @@ def test_a_portals_name_is_small_letters_digits_and_dashes(name: str) -> None:
 
 
 def test_no_portal_at_all_is_told_with_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"config\.example\.toml"):
+    with pytest.raises(ConfigError, match=r"b24sync init DIR"):
         build().portal_named(None)
     with pytest.raises(ConfigError, match="has no webhook"):
         build(portal={"timezone": "Asia/Omsk"}).webhook_of(None)
@@ -232,7 +232,7 @@ def test_no_portal_at_all_is_told_with_what_to_do() -> None:
 
 
 def test_no_file_is_told_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config\.example\.toml"):
+    with pytest.raises(ConfigError, match=r"b24sync init DIR"):
         load_config(tmp_path / "config.toml")
 
 
