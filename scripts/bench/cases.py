@@ -35,6 +35,8 @@ CPU_SCALE = 60.0
 HELP_LIMIT_S = 0.3
 CSV_LIMIT_MB = 200.0
 XLSX_LIMIT_MB = 350.0
+MILLION_LIMIT_MB = 250.0
+XLSX_READ_LIMIT_S = 30.0
 PEER_LIMIT_S = 900.0
 """A peer that takes longer is ended."""
 SCALE_OF_COST = {0.02: 2.0, 0.05: 4.0, 0.1: 6.0}
@@ -250,6 +252,27 @@ def memory(quick: bool, say: Say) -> list[Result]:
     return results
 
 
+def large_files(quick: bool, say: Say) -> list[Result]:
+    """A million rows planned and applied; a workbook read. The portal's work costs nothing."""
+    rows, sheet_rows = (50_000, 10_000) if quick else (1_000_000, 100_000)
+    say(f"a CSV of {rows:,} rows, planned and applied")
+    with bench(scale=CPU_SCALE, way="batch_import") as made:
+        finished = made.run_import(write_csv(made.folder / "deals.csv", rows))
+        details = imported(made, finished, rows)
+    results = [
+        Result(f"peak memory, CSV of {rows:,} rows", "MB", finished.peak_rss_mb, MILLION_LIMIT_MB, None, details),
+        Result(f"CSV of {rows:,} rows: the whole command", "s", finished.seconds),
+    ]
+    say(f"a workbook of {sheet_rows:,} rows, read, checked, resolved and spooled (--dry-run)")
+    with bench(scale=CPU_SCALE) as made:
+        file = write_xlsx(made.folder / "deals.xlsx", sheet_rows)
+        finished = made.connector.run(*made.import_words(file), "--dry-run")
+        details = imported(made, finished, 0)
+    name = f"XLSX of {sheet_rows:,} rows read by a dry run"
+    results.append(Result(name, "s", finished.seconds, XLSX_READ_LIMIT_S, None, details))
+    return results
+
+
 CASES: Sequence[Case] = (
     Case(
         "zero_work",
@@ -268,5 +291,6 @@ CASES: Sequence[Case] = (
     Case("recount", "The first recount of 16,000 deals, and the second run of its night.", recount),
     Case("night_memory", "Peak memory of a recount of 100,000 deals.", night_memory),
     Case("reports", "Reports on 100,000 deals.", reports),
+    Case("large_files", "A CSV of a million rows planned and applied; a workbook of 100,000 rows read.", large_files),
     Case("client_groups", "1,000 companies get an extranet group each, their contacts invited.", client_groups),
 )
