@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,25 @@ def test_the_real_export_of_a_portal_in_portuguese_goes_in_whole(tmp_path: Path)
             day, month, year = row["Criado"][:10].split("/")
             assert str(deal["createdTime"]).startswith(f"{year}-{month}-{day}")
         assert sandbox.figures()["variables_dropped"] == 0
+
+
+def test_product_rows_are_set_once_each_whatever_kills_the_command(tmp_path: Path) -> None:
+    header = ["ID", "Название сделки", "Стадия сделки", "Ответственный", "Товар", "Цена", "Количество"]
+    lines = [[str(n), f"Сделка {n}", "Новая", "Анна Орлова", f"Товар {n}", "10", str(n)] for n in range(1, 201)]
+    with running_sandbox(scale=60, request_cap_s=120, seed=SEED, costs={"crm.item.productrow.set": 1.2}) as sandbox:
+        desk = Desk(tmp_path, sandbox)
+        file = desk.table("deals.csv", header, lines)
+        killed = 0
+        for wanted in (30, 110, 190):
+            running = desk.start("import", "run", file, "--yes", "--json")
+            until = time.monotonic() + 60
+            while running.alive and len(product_rows(sandbox)) < wanted and time.monotonic() < until:
+                time.sleep(0.02)
+            killed += running.kill()
+        assert killed >= 2, "the kills came too late"
+        ended = desk.run("import", "run", file, "--yes", "--json")
+        assert ended.code == 0, ended
+        assert len(desk.items(DEAL, "id")) == 200
+        assert sorted(product_rows(sandbox)) == sorted((f"Товар {n}", 10.0, float(n)) for n in range(1, 201))
+        sets = [row for call in sandbox.calls() for row in call["nested"] if row[1] == "crm.item.productrow.set"]
+        assert len(sets) >= 200
