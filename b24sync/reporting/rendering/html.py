@@ -102,11 +102,12 @@ def svg_of(chart: Chart, language: str) -> str:
         axes.set_yticks(
             [number + 0.4 - height / 2 for number in range(count)], [_short(label) for label in chart.labels]
         )
+        axes.margins(y=0.01)
         axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", alpha=0.3)
         if wide > 1:
-            axes.legend(frameon=False, loc="lower right")
+            axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=wide)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()

@@ -22,7 +22,7 @@ def title(column: Column, language: str) -> str:
 
 def heading(report: Report, language: str) -> str:
     """`Просрочки по стадиям, по состоянию на 25.11.2026 02:00, период 01.10.2026 - 31.10.2026`."""
-    said = f"{word(report.name, language)}, {word('as_of', language)} {moment(report, report.as_of, language)}"
+    said = f"{word(report.name, language)}, {word('as_of', language)} {_edge(report, report.as_of, 1, language)}"
     if report.start is None and report.end is None:
         return said
     begin = word("since_ever", language) if report.start is None else _edge(report, report.start, 0, language)
@@ -31,7 +31,7 @@ def heading(report: Report, language: str) -> str:
 
 
 def _edge(report: Report, value: float, back_s: int, language: str) -> str:
-    """An edge of a period: a whole day where it is a midnight, the last one where the period ends with it."""
+    """A moment, or a whole day where it is a midnight: with `back_s` the day that ends with it."""
     if report.moment(value).time() != time.min:
         return moment(report, value, language)
     return report.moment(value - back_s).strftime(DATES[language])
