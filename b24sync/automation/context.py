@@ -54,6 +54,7 @@ class Site:
     start_workflows: Callable[[PortalClient, Item, Cause], int]
     client_group: Callable[[PortalClient, int, bool, Sequence[int]], int | None]
     public_url: str | None = None
+    stage_plan: Callable[[Callable[[str], Any]], Mapping[str, Any]] = lambda _: {}
 
 
 class Context:
@@ -263,6 +264,13 @@ class Context:
         if started:
             self.note("workflow", f"start {started} workflow(s) of {deal}", None)
         return started
+
+    def stage_dates(self, deal: Item) -> None:
+        """Write when the deal's present stage began, its planned days and planned end, as the recount would."""
+        fields: Mapping[Any, Any] = self.site.stage_plan(deal.__getitem__)
+        self.acted = True
+        if fields:
+            self.set(deal, fields)
 
     def client_group(self, company_id: int, *, needed: bool = False, members: Sequence[User | int] = ()) -> int | None:
         """What `b24sync groups sync` does for a company: its extranet group, made and filled; the group's id.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -62,7 +62,9 @@ class PortalRules:
         clock: Clock,
         config: Config,
         zone: ZoneInfo,
+        stage_plan: Callable[[Callable[[str], Any]], Mapping[str, Any]] = lambda _: {},
     ) -> None:
+        self._stage_plan = stage_plan
         self._client = client
         self._store = store
         self._portal = portal
@@ -153,6 +155,7 @@ class PortalRules:
             start_workflows=self._start_workflows,
             client_group=self._client_group,
             public_url=self._config.daemon.public_url,
+            stage_plan=self._stage_plan,
         )
 
     # -- bulk jobs that rules share with commands ---------------------------------------------------

@@ -20,6 +20,7 @@ from b24sync.automation.schedule import Schedule
 from b24sync.clock import Clock, SystemClock
 from b24sync.config import Config, PortalConfig, load_config
 from b24sync.daemon.nightly import is_wanted, limit_s, recount
+from b24sync.reporting.stage_begins import StageBegins
 from b24sync.store.cursors import save_cursor
 from b24sync.store.engine import Store, open_store
 from b24sync.store.jobs import DISPATCH, Jobs
@@ -60,7 +61,9 @@ class Daemon:
         if portal not in self._rules:
             zone = self.portals[portal].zone
             client = partial(self.client, portal)
-            self._rules.setdefault(portal, PortalRules(client, self.store, portal, self.clock, self.config, zone))
+            plan = StageBegins(self.config, self.store, portal).fields
+            rules = PortalRules(client, self.store, portal, self.clock, self.config, zone, plan)
+            self._rules.setdefault(portal, rules)
         return self._rules[portal]
 
     def beat(self) -> None:

@@ -42,6 +42,7 @@ def test_the_list_names_every_bundled_rule(tmp_path: Path, sandbox: SandboxProce
         "client_group_task": False,
         "first_call": True,
         "refusal": True,
+        "stage_dates": False,
         "stage_overdue": False,
         "stage_workflow": False,
     }
