@@ -19,6 +19,7 @@ from b24sync.sandbox.switches import Switches
 HEAD = """# The sandbox: methods, acts, states, switches
 
 Made by `make sandbox-reference` from the sandbox's code. How the sandbox is driven: [sandbox.md](sandbox.md).
+Methods with `v3:` are those of REST 3.0, under `/rest/api/`.
 """
 
 
