@@ -136,5 +136,17 @@ def test_wrong_searches_are_refused(portal: Calls, params: dict[str, Any], text:
     assert portal.refusal("crm.duplicate.findbycomm", **params)[1] == text
 
 
+def test_a_crm_without_leads_makes_a_deal_of_each() -> None:
+    portal = Calls(crm_mode=2)
+    phone = [{"typeId": "PHONE", "value": "+79000000001"}]
+    lead = portal.add(LEADS, title="Л", name="Анна", opportunity=5, originId="7", fm=phone)
+    assert portal.result("crm.settings.mode.get") == 2
+    assert portal.refusal("crm.lead.get", id=lead)[1] == "Not found"
+    deal = portal.item(portal.listed()[0])
+    assert (deal["title"], deal["opportunity"], deal["originId"]) == ("Л", 5, "7")
+    found = portal.result("crm.duplicate.findbycomm", type="PHONE", values=["+79000000001"])
+    assert found == {"CONTACT": deal["contactIds"]}
+
+
 def test_the_mode_of_the_crm_is_classic(portal: Calls) -> None:
     assert portal.result("crm.settings.mode.get") == 1

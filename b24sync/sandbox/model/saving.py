@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 IMPORT, REST, CLASSIC, HAND, SYSTEM = "import", "rest", "classic", "hand", "system"
 CLOSE_AFTER_DAYS = 7
+SIMPLE = 2
+"""Mode of a CRM without leads (crm-settings-mode-get.md)."""
 NAMELESS = "Без имени"
 
 
@@ -67,7 +69,21 @@ def create(portal: Portal, entity: EntityType, values: Item, by: By) -> Item:
         _emit(portal, entity, "add", item["id"])
     if by.how != IMPORT:
         automation.run_on_create(portal, entity, item, by.user_id)
+    if entity.id == LEAD and portal.switches.crm_mode == SIMPLE:
+        _convert(portal, entity, item, by)
     return item
+
+
+def _convert(portal: Portal, entity: EntityType, lead: Item, by: By) -> None:
+    """Without leads in the CRM a new one is a deal at once, and is not to be read any more (crm/leads/index.md)."""
+    named = {code: lead[code] for code in ("name", "lastName", "fm") if lead.get(code)}
+    contacts = [create(portal, portal.types[CONTACT], named, By(by.user_id, SYSTEM))["id"]] if named else []
+    kept = ("title", "opportunity", "isManualOpportunity", "currencyId", "sourceId", "comments", "assignedById")
+    values = {code: lead[code] for code in (*kept, "companyId", "originatorId", "originId") if lead.get(code)}
+    values["contactIds"] = [*lead.get("contactIds", []), *contacts]
+    create(portal, portal.types[DEAL], values, By(by.user_id, SYSTEM))
+    remove(portal, entity, dict(lead))
+    portal.recycle_bin.pop()
 
 
 def _defaults(portal: Portal, entity: EntityType, item: Item, by: By, now: int) -> None:
