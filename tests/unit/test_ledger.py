@@ -373,3 +373,29 @@ def test_no_order_of_events_writes_a_key_twice(store: Store, seed: int) -> None:
                 actor.bury_dead()
     assert len(executed) == len(set(executed))
     assert len(executed) >= 4
+
+
+def test_notes_stay_until_they_are_replaced_and_what_is_gone_may_be_planned_anew(ledger: Ledger) -> None:
+    ledger.plan([("a", {"fields": ["title"]}), ("b", None)], 1)
+    ledger.claim(["a", "b"])
+    ledger.settle([Settled("a", DONE, portal_id="5"), Settled("b", DONE, portal_id="6", detail={"n": 1})])
+    assert [write.detail for write in ledger.states(["a", "b"]).values()] == [{"fields": ["title"]}, {"n": 1}]
+    ledger.note({"a": {"n": 2}})
+    assert ledger.states(["a"])["a"].detail == {"n": 2}
+    ledger.gone("a", "b", code="UNDONE", message="deleted")
+    found = ledger.states(["a", "b"])
+    assert {(w.state, w.portal_id, w.code) for w in found.values()} == {(PLANNED, None, "UNDONE")}
+    ledger.plan([("a", None)], 2)
+    assert (ledger.states(["a"])["a"].run_id, ledger.states(["a"])["a"].code) == (2, None)
+
+
+def test_what_another_run_left_open_is_waited_out(store: Store) -> None:
+    clock = FixedClock()
+    ledger = Ledger(store, "main", WHAT, clock)
+    ledger.plan([("a", None), ("b", None)], 1)
+    ledger.claim(["a"])
+    began = clock.wall_s()
+    ledger.wait_out(65.0, but_run=1)
+    assert clock.wall_s() == began
+    ledger.wait_out(65.0, but_run=2)
+    assert clock.wall_s() - began == pytest.approx(65.0)

@@ -7,7 +7,7 @@ from fixed_clock import FixedClock
 
 from b24sync.store.engine import Store
 from b24sync.store.ledger import CHUNK, DONE, REFUSED, UNKNOWN, Ledger, Settled
-from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, Run, RunRow, Runs
+from b24sync.store.runs import FINISHED, PENDING, RUNNING, SKIPPED, UPDATE, Run, RunRow, Runs, update_key, updates_of
 
 WHAT = "deal@first-steps"
 
@@ -132,3 +132,31 @@ def test_runs_are_listed_newest_first_and_by_portal(store: Store, runs: Runs, cl
     assert [run.id for run in runs.all()] == [second.id, first.id]
     assert other.all() == []
     assert other.find(first.id) is None
+
+
+def test_a_row_that_updates_has_the_fate_of_this_runs_update(store: Store, runs: Runs, clock: FixedClock) -> None:
+    run = start(runs)
+    made, changes = Ledger(store, "main", WHAT, clock), Ledger(store, "main", updates_of(WHAT), clock)
+    keys = ["changed", "dropped", "open", "waiting", "other run's"]
+    runs.spool(run.id, [RunRow(line, key, PENDING, "{}") for line, key in enumerate(keys, start=2)])
+    runs.turn(run.id, UPDATE, {line: "[7]" if line == 2 else None for line in range(2, 7)})
+    made.adopt({key: str(number) for number, key in enumerate(keys, start=70)}, None)
+    changes.plan([(update_key(run.id, key), {"item": 7}) for key in keys[:4]], run.id)
+    changes.plan([(update_key(run.id + 1, keys[4]), None)], run.id + 1)
+    changes.claim([update_key(run.id, key) for key in keys[:3]] + [update_key(run.id + 1, keys[4])])
+    changes.settle(
+        [
+            Settled(update_key(run.id, "changed"), DONE, portal_id="70", detail={"updatedTime": "2026-01-01"}),
+            Settled(update_key(run.id, "dropped"), REFUSED, code="NOT_KEPT", message="why"),
+            Settled(update_key(run.id + 1, keys[4]), DONE, portal_id="74"),
+        ]
+    )
+    assert [(fate.key, fate.state, fate.portal_id, fate.code) for fate in runs.fates(run.id, WHAT)] == [
+        ("changed", "updated", "70", None),
+        ("dropped", "refused", "71", "NOT_KEPT"),
+        ("open", "unknown", "72", None),
+        ("waiting", "not_sent", "73", None),
+        ("other run's", "not_sent", "74", None),
+    ]
+    assert runs.counts(run.id, WHAT) == {"updated": 1, "refused": 1, "unknown": 1, "not_sent": 2}
+    assert [(row.line, row.draft) for row in runs.pending(run.id, state=UPDATE)][:2] == [(2, "[7]"), (3, None)]
