@@ -138,15 +138,15 @@ def pull(options: dict[str, Any], out: Path | None, yes: bool) -> None:
 def _provisioner(app: App, path: Path | None) -> Provisioner:
     from b24sync.provisioning.apply import Provisioner
     from b24sync.provisioning.blueprint import Blueprint, load_blueprint
-    from b24sync.provisioning.features import feature_fields
+    from b24sync.provisioning.features import feature_fields, labelled_fields
 
     configured = app.config.paths.blueprint
     chosen = path or (app.config.resolve(configured) if configured else None)
-    needed = feature_fields(app.config)
-    if chosen is None and not needed:
+    needed, labelled = feature_fields(app.config), labelled_fields(app.config)
+    if chosen is None and not needed and not labelled:
         raise ConfigError("No blueprint is named.", ["give --blueprint FILE, or set [paths] blueprint"])
     blueprint = load_blueprint(chosen) if chosen else Blueprint()
-    return Provisioner(app.client, app.store, app.portal, app.clock, blueprint.with_fields(needed))
+    return Provisioner(app.client, app.store, app.portal, app.clock, blueprint.with_fields(needed), labelled)
 
 
 def _show(found: StructurePlan, *, destroy: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from b24sync.bulk.ensure import Ensurer
@@ -54,9 +54,19 @@ Sending = Callable[[], None]
 class Provisioner:
     """Plans and applies one blueprint to one portal."""
 
-    def __init__(self, client: PortalClient, store: Store, portal: str, clock: Clock, blueprint: Blueprint) -> None:
+    def __init__(
+        self,
+        client: PortalClient,
+        store: Store,
+        portal: str,
+        clock: Clock,
+        blueprint: Blueprint,
+        labelled: Sequence[FieldSpec] = (),
+    ) -> None:
+        """`labelled`: fields that are wanted only where no field of their label is there."""
         self._client = client
         self._blueprint = blueprint
+        self._labelled = labelled
         self._ledger = Ledger(store, portal, WHAT, clock)
         self._ensurer = Ensurer(client, self._ledger)
 
@@ -68,7 +78,7 @@ class Provisioner:
         """Cost: two to four requests for a portal of ordinary size. Raises PortalRefused, RetryLater."""
         present = self._present(self.made())
         self._settle_open(present)
-        return make_plan(self._blueprint, present, self.made())
+        return make_plan(self._blueprint.with_labelled(self._labelled, present.labels()), present, self.made())
 
     def apply(self, plan: StructurePlan, tell: Tell = lambda _: None, *, destroy: bool = False) -> list[str]:
         """Make and change what the plan says; with `destroy` also delete. Idempotent; a kill is gone on from.
@@ -108,7 +118,8 @@ class Provisioner:
         return refused
 
     def _present(self, made: Made) -> Present:
-        names = list(dict.fromkeys([*self._blueprint.entities, *sorted(made.entities)]))
+        labelled = [field.entity for field in self._labelled]
+        names = list(dict.fromkeys([*self._blueprint.entities, *labelled, *sorted(made.entities)]))
         types = bool(self._blueprint.types) or bool(made.ids.get(TYPE))
         return read_present(self._client, names, types=types)
 

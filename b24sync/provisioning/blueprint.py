@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from b24sync.errors import ConfigError
+from b24sync.portal.directory import normal
 
 Semantics = Literal["process", "success", "failure"]
 SEMANTICS: tuple[Semantics, ...] = ("process", "success", "failure")
@@ -138,6 +139,13 @@ class Blueprint(Closed):
         own = {field.path for field in self.fields}
         extra = {field.path: field for field in more if field.path not in own}
         return self.model_copy(update={"fields": (*self.fields, *extra.values())})
+
+    def with_labelled(self, more: Iterable[FieldSpec], present: Mapping[tuple[str, str], str]) -> Blueprint:
+        """Also those of `more` whose label no other field bears: neither here nor in the portal (`present`: codes)."""
+        own = {(field.entity, normal(field.label)) for field in self.fields}
+        keyed = [(field, (field.entity, normal(field.label))) for field in more]
+        lacking = [field for field, key in keyed if key not in own and present.get(key, field.code) == field.code]
+        return self.with_fields(lacking)
 
 
 def load_blueprint(path: Path) -> Blueprint:

@@ -26,7 +26,7 @@ from b24sync.portal.words import is_yes
 from b24sync.portal.workflows import deal_templates
 from b24sync.provisioning.apply import Provisioner
 from b24sync.provisioning.blueprint import Blueprint
-from b24sync.provisioning.features import enabled_features, feature_fields
+from b24sync.provisioning.features import enabled_features, feature_fields, labelled_fields
 from b24sync.provisioning.findings import (
     BLOCKED_EXIT,
     LATER_EXIT,
@@ -290,7 +290,7 @@ def _settings_right(patient: Patient) -> Finding:
     answer = patient.answers["types"]
     if isinstance(answer, Done):
         return ok("CRM settings", "the webhook's user may change them: `portal apply` can work")
-    needed = bool(patient.config.paths.blueprint or feature_fields(patient.config))
+    needed = bool(patient.config.paths.blueprint or feature_fields(patient.config) or labelled_fields(patient.config))
     said = f"the webhook's user may not change them ({answer.code}: {answer.text})"
     todo = 'CRM > Settings > Access permissions: give its role "Allow to change settings"'
     return error("CRM settings", said, todo) if needed else warning("CRM settings", said, todo)
@@ -409,18 +409,18 @@ def _hint(near: Sequence[str]) -> str:
 
 
 def _fields(patient: Patient) -> Iterator[Finding]:
-    needed = feature_fields(patient.config)
-    if not needed:
+    needed, labelled = feature_fields(patient.config), labelled_fields(patient.config)
+    if not needed and not labelled:
         return
     blueprint = Blueprint().with_fields(needed)
-    plan = Provisioner(patient.client, patient.store, patient.portal, patient.clock, blueprint).plan()
+    plan = Provisioner(patient.client, patient.store, patient.portal, patient.clock, blueprint, labelled).plan()
     missing = plan.lines()
     if plan.conflicts:
         yield error("fields of features", "; ".join(plan.conflicts), "use another field, or delete that one by hand")
     elif missing:
         yield warning("fields of features", "; ".join(missing), "run `b24sync portal apply`")
     else:
-        yield ok("fields of features", f"all {len(needed)} are there")
+        yield ok("fields of features", f"all {len(needed) + len(labelled)} are there")
 
 
 def failed_to_open(cause: B24SyncError) -> Finding:

@@ -83,17 +83,26 @@ def _stage_fields(config: Config) -> list[FieldSpec]:
     ]
 
 
-RULE_FIELDS = (("callback", "datetime", "Дата перезвона"), ("refusal", "boolean", "Отказ"))
-"""Bundled rules with a parameter `field`: its type and label, where the portal lacks the field."""
+RULE_FIELDS = (
+    ("callback", "UF_CRM_CALLBACK_AT", "datetime", "Дата перезвона"),
+    ("refusal", "UF_CRM_REFUSED", "boolean", "Отказ"),
+)
+"""Bundled rules with a parameter `field`: by default they look for this label."""
 
 
 def _rule_fields(config: Config) -> list[FieldSpec]:
     found = []
-    for rule, kind, label in RULE_FIELDS:
+    for rule, _, kind, label in RULE_FIELDS:
         code = config.rules[rule].get("field") if rule_is_on(config, rule) else None
         if isinstance(code, str) and code.startswith("UF_CRM_"):
             found.append(_field("deal", code, kind, label))
     return found
+
+
+def labelled_fields(config: Config) -> list[FieldSpec]:
+    """Fields that enabled rules know by their label alone: needed where nothing in the portal is called so."""
+    on = [row for row in RULE_FIELDS if rule_is_on(config, row[0]) and "field" not in config.rules[row[0]]]
+    return [_field("deal", code, kind, label) for _, code, kind, label in on]
 
 
 def _field(entity: str, code: str, kind: str, label: str) -> FieldSpec:

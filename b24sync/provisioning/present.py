@@ -63,6 +63,14 @@ class Present:
     types: tuple[TypeRow, ...]
     entities: Mapping[str, Entity]
 
+    def labels(self) -> dict[tuple[str, str], str]:
+        """Codes of user fields by (entity, label)."""
+        return {
+            (entity.name, normal(row.label)): entity.home.blueprint_code(row.code)
+            for entity in self.entities.values()
+            for row in entity.fields.values()
+        }
+
     def type_named(self, reference: str) -> TypeRow | None:
         """A smart process by title or entityTypeId."""
         return find_type_row(self.types, reference)

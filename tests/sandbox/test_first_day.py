@@ -96,7 +96,10 @@ def test_a_wrong_configuration_is_told_whole_and_by_its_keys_only(tmp_path: Path
     assert "verysecretword" not in said
 
 
-@pytest.mark.parametrize("words", [["doctor", "--probe", "--report", "probe.md"], ["portal", "apply", "--yes"]])
+PROBE = ["doctor", "--probe", "--report", "probe.md"]
+
+
+@pytest.mark.parametrize("words", [["portal", "apply", "--yes"], pytest.param(PROBE, marks=pytest.mark.long)])
 def test_ctrl_c_says_so_and_the_same_command_goes_on(tmp_path: Path, words: list[str]) -> None:
     slow = dict.fromkeys(("crm.item.import", "crm.category.add", "crm.status.update"), 0.3)
     with running_sandbox(plan="custom", rate_per_s=100, request_cap_s=1, costs=slow) as sandbox:

@@ -184,6 +184,19 @@ def test_the_fields_that_enabled_features_need_are_made_too(desk: Desk) -> None:
     assert list(fields(desk, "company")) == ["UF_CRM_B24SYNC_GROUP"]
 
 
+def test_a_rule_that_knows_its_field_by_the_label_gets_one_only_where_nothing_is_called_so(desk: Desk) -> None:
+    desk.configure("[rules.callback]\n[rules.refusal]\n")
+    desk.sandbox.rest(
+        "crm.deal.userfield.add", {"fields": {"FIELD_NAME": "NO", "USER_TYPE_ID": "boolean", "LABEL": "Отказ"}}
+    )
+    applied(desk)
+    assert {code: row["EDIT_FORM_LABEL"] for code, row in fields(desk).items()} == {
+        "UF_CRM_NO": "Отказ",
+        "UF_CRM_CALLBACK_AT": "Дата перезвона",
+    }
+    assert desk.run("portal", "plan", "--json").result == NOTHING, "what is made by label stays wanted"
+
+
 EVERY_KIND = (
     "string", "integer", "double", "boolean", "date", "datetime", "money", "enumeration", "url", "address",
     "employee", "file", "crm", "crm_status", "iblock_section", "iblock_element",
