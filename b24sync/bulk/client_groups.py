@@ -43,7 +43,10 @@ GROUP_LABEL = "Группа клиента (b24sync)"
 
 @dataclass(slots=True)
 class GroupsResult:
-    """What `groups sync` answers. `unknown` writes were sent and never answered; `lines` are for the person."""
+    """What `groups sync` answers, in companies; `unknown` = something of them was sent and never answered.
+
+    `problems` are for a person to mend, `notes` are worth telling.
+    """
 
     companies: int = 0
     created: int = 0
@@ -92,7 +95,7 @@ class ClientGroups:
 
         Raises PortalRefused, RetryLater, PortalBlocked, StoreError; running it again goes on.
         """
-        steps = GroupSteps(self._client, self._steps, on_progress)
+        steps = GroupSteps(self._client, self._steps, plan.read_at, on_progress)
         if plan.lacks_field and plan.groups:
             self._make_field()
         self._make(plan, steps, on_progress)
@@ -101,7 +104,7 @@ class ClientGroups:
         self._note_in_cards(plan, steps)
         check_people(plan)
         for one, write in Invitations(self._client, self._users, self._reader).send(plan, on_progress):
-            steps.not_known(one, write)
+            steps.not_known(one, write.key)
         self._opening.admit(plan, steps)
         self._opening.read_back(plan)
         self._opening.open_outright(plan, steps)
@@ -127,11 +130,11 @@ class ClientGroups:
         Ensurer(self._client, self._steps).ensure(f"field:{GROUP_FIELD}", find, make)
 
     def _make(self, plan: GroupsPlan, steps: GroupSteps, on_progress: Tell) -> None:
-        # What a request without an answer made, or somebody marked by hand, needs no look-up any more.
-        marked = [one for one in plan.groups if one.group and mark(one.company.id) in one.group.keywords]
-        self._groups.adopt({str(one.company.id): str(one.group.id) for one in marked if one.group}, None)
         # Somebody deleted the group, and the company still is a client.
         self._groups.gone_as(plan.missing)
+        # What a request without an answer made, or another store, needs no look-up any more.
+        marked = [one for one in plan.groups if one.group and mark(one.company.id) in one.group.keywords]
+        self._groups.adopt({str(one.company.id): str(one.group.id) for one in marked if one.group}, None)
         refused = self._make_named([one for one in plan.groups if one.group is None], steps, on_progress)
         names = [one.name for one in refused]
         taken = {group.name for group in groups_named(self._client, names)} if names else set()
@@ -164,7 +167,7 @@ class ClientGroups:
                 one.problems.append(f"{one.title}: no group was made: {said(write)}")
                 refused.append(one)
             else:
-                steps.not_known(one, write)
+                steps.not_known(one, row.key)
         return refused
 
     def _adjust(self, plan: GroupsPlan, steps: GroupSteps) -> None:

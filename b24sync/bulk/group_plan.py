@@ -46,6 +46,7 @@ class GroupsPlan:
     """
 
     groups: list[ClientGroup]
+    read_at: float
     members: list[int] = field(default_factory=list)
     memberships: dict[int, Membership] = field(default_factory=dict)
     links: dict[int, list[Link]] = field(default_factory=dict)
@@ -58,10 +59,11 @@ class GroupsPlan:
         said = []
         for one in self.groups:
             acts = [] if one.group else [f"make group {one.name!r}"]
-            if one.contact and one.contact.email and one.account is None and not one.blocked:
-                acts.append(f"invite {one.contact.email}")
-            elif one.account and one.group and not self.is_in(one.group, one.account.id):
-                acts.append(f"add {one.account.email}")
+            if one.contact is not None and one.contact.email and not (one.barred or one.blocked):
+                if one.account is None:
+                    acts.append(f"invite {one.contact.email}")
+                elif one.group is None or not self.is_in(one.group, one.account.id):
+                    acts.append(f"add {one.contact.email}")
             if acts:
                 said.append(f"{one.title}: {', '.join(acts)}")
         return said
@@ -89,6 +91,7 @@ class GroupsReader:
 
         Raises ConfigError, PortalRefused, RetryLater.
         """
+        read_at = self._client.clock.wall_s()
         directory = read_directory(self._client, COMPANY, users=False)
         types = _type_ids(self._config.company_types, directory)
         if company_id is None:
@@ -101,7 +104,7 @@ class GroupsReader:
                 raise ConfigError(f"Company {company_id} is not in the portal, or the webhook's user may not read it.")
         of_type = [company for company in companies if any_type or company.type_id in types]
         groups = [ClientGroup(company, group_name(self._config, company)) for company in of_type]
-        plan = GroupsPlan(groups, links=by_company(linked), lacks_field=GROUP_FIELD not in directory.fields)
+        plan = GroupsPlan(groups, read_at, links=by_company(linked), lacks_field=GROUP_FIELD not in directory.fields)
         plan.left = [_left(link) for link in linked if link.step == GROUP_STEP and link.entity_id not in _ids(of_type)]
         plan.members = self._members()
         self._find_groups(plan)

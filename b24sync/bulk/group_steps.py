@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from b24sync.bulk.group_choice import ClientGroup, changed
-from b24sync.bulk.group_people import said
 from b24sync.bulk.ledgered import Progress
 from b24sync.bulk.steps import Step, Steps
 from b24sync.portal.groups import groups_by_id, memberships
-from b24sync.store.ledger import DONE, REFUSED, Ledger, Write
+from b24sync.store.ledger import Ledger
 from b24sync.transport.client import PortalClient
 
 Tell = Callable[[Progress], None]
@@ -32,29 +31,37 @@ class About:
 
 
 class GroupSteps:
-    """Performs steps through the ledger. `unknown`: companies of which something was sent and never answered."""
+    """Performs steps that a plan, read at `read_at`, has shown to be wanted.
 
-    def __init__(self, client: PortalClient, ledger: Ledger, on_progress: Tell) -> None:
+    `unknown`: companies of which something was sent and never answered.
+    """
+
+    def __init__(self, client: PortalClient, ledger: Ledger, read_at: float, on_progress: Tell) -> None:
         self._client = client
         self._ledger = ledger
+        self._read_at = read_at
         self._on_progress = on_progress
         self.unknown: set[int] = set()
 
     def perform(self, method: str, steps: Sequence[Step], look: Callable[[Mapping[str, Step]], set[str]]) -> set[str]:
         """Send steps of one method; the keys of those that worked. What did not becomes a problem of its company."""
-        writes = Steps(self._client, self._ledger, method, look, self._on_progress).perform(steps) if steps else {}
+        if not steps:
+            return set()
+        sender = Steps(self._client, self._ledger, method, look, self._on_progress)
+        done, refusals = sender.perform(steps, self._read_at)
         for step in steps:
-            write, one = writes[step.key], step.about.one
-            if write.state == REFUSED:
-                one.problems.append(f"{one.title}: {method} was refused: {said(write)}")
-            elif write.state != DONE:
-                self.not_known(one, write)
-        return {key for key, write in writes.items() if write.state == DONE}
+            one = step.about.one
+            if (refusal := refusals.get(step.key)) is not None:
+                said = f"{refusal.code}: {refusal.text}" if refusal.code else refusal.text
+                one.problems.append(f"{one.title}: {method} was refused: {said}")
+            elif step.key not in done:
+                self.not_known(one, step.key)
+        return done
 
-    def not_known(self, one: ClientGroup, write: Write) -> None:
+    def not_known(self, one: ClientGroup, key: str) -> None:
         """Something of this company was sent, not answered and not found."""
         self.unknown.add(one.company.id)
-        one.problems.append(f"{one.title}: sent and never answered ({write.key}); run the same command again later")
+        one.problems.append(f"{one.title}: sent and never answered ({key}); run the same command again later")
 
     def fields_shown(self, steps: Mapping[str, Step]) -> set[str]:
         """Keys of the steps whose fields the groups have."""

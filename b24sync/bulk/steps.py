@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement, T
-from b24sync.store.ledger import Ledger, Write
+from b24sync.store.ledger import UNKNOWN, Ledger, Settled, Write
 from b24sync.transport.client import PortalClient
-from b24sync.transport.outcomes import Done, Outcome
+from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
 FIRST_REQUEST = 5
@@ -64,17 +64,29 @@ class Steps(CommandSender[Step]):
         super().__init__(client, ledger, on_progress=on_progress)
         self.method = self.what_for = method
         self._look = look
+        self._done: set[str] = set()
+        self._refusals: dict[str, Refused] = {}
 
-    def perform(self, steps: Sequence[Step]) -> dict[str, Write]:
-        """Send them, also those done before: the portal shows that they are wanted again. Their rows of the ledger.
+    def perform(self, steps: Sequence[Step], read_at: float) -> tuple[set[str], dict[str, Refused]]:
+        """Send them; keys of those that are done, and refusals. The rest was sent and never answered.
 
-        Cost: one request per 50, fewer where they cost the portal much. Raises RetryLater, PortalBlocked.
+        `read_at`: when the portal showed that they are wanted, so that what was done earlier is done again. Cost: one
+        request per 50, fewer where they cost the portal much. Raises RetryLater, PortalBlocked.
         """
         keys = [step.key for step in steps]
-        self._ledger.gone(*keys)
+        self._ledger.gone(*keys, before=read_at)
         self._ledger.plan(((key, None) for key in keys), None)
         self.send(iter(steps))
-        return self._ledger.states(keys)
+        # What another process has taken on is done by it, or found to be unknown.
+        left = self._ledger.states([key for key in keys if key not in self._done | self._refusals.keys()])
+        return self._done | {key for key, write in left.items() if write.state != UNKNOWN}, self._refusals
+
+    def _created(self, done: Sequence[tuple[Step, str]]) -> None:
+        self._done.update(step.key for step, _ in done)
+
+    def _refused(self, item: Step, outcome: Refused) -> Settled:
+        self._refusals[item.key] = outcome
+        return super()._refused(item, outcome)
 
     def _command(self, method: str, packet: Sequence[Step]) -> Command:
         return packet[0].command

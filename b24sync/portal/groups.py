@@ -123,13 +123,13 @@ def all_groups(client: PortalClient) -> list[Group]:
     """
     for _ in range(READS):
         first = _read(client, {"p00000": _get({})})["p00000"]
-        total = first.total or 0
-        pages = {f"p{start:05d}": _get({}, start) for start in range(PAGE, total, PAGE)}
-        rows = _groups(client, [first, *_read(client, pages).values()])
-        found = {group.id: group for group in rows}
+        if first.total is None:
+            return _groups(client, _page_by_page(client, first))
+        pages = {f"p{start:05d}": _get({}, start) for start in range(PAGE, first.total, PAGE)}
+        found = _groups(client, [first, *_read(client, pages).values()])
         # Pages are counted from the start: a group deleted meanwhile would hide another one.
-        if len(found) >= total:
-            return list(found.values())
+        if len(found) >= first.total:
+            return found
     raise PortalUnreachable(f"{GET}: groups were deleted while they were read, {READS} times; try again later.")
 
 
@@ -152,6 +152,14 @@ def memberships(client: PortalClient, group_ids: Iterable[int]) -> dict[int, Mem
 def _get(filters: Mapping[str, Any], start: int = 0) -> Command:
     # IS_ADMIN: hidden groups of others are seen too, if the webhook's user is an administrator.
     return Command(GET, {"ORDER": {"ID": "ASC"}, "FILTER": dict(filters), "IS_ADMIN": "Y", "start": start})
+
+
+def _page_by_page(client: PortalClient, first: Done) -> list[Done]:
+    """All pages, where the portal does not say how many there are."""
+    pages = [first]
+    while len(items_of(pages[-1].result)) >= PAGE:
+        pages += _read(client, {"p": _get({}, len(pages) * PAGE)}).values()
+    return pages
 
 
 def _read(client: PortalClient, commands: Mapping[str, Command]) -> dict[str, Done]:

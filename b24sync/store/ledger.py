@@ -148,13 +148,19 @@ class Ledger:
                 .values(sent_at=self._clock.wall_s())
             )
 
-    def gone(self, *keys: str, code: str | None = None, message: str | None = None) -> None:
-        """done -> planned: it was removed in the portal, so that it may be wanted again. `code` says by whom."""
+    def gone(
+        self, *keys: str, code: str | None = None, message: str | None = None, before: float | None = None
+    ) -> None:
+        """done -> planned: it was removed in the portal, so that it may be wanted again. `code` says by whom.
+
+        With `before` only what was sent earlier: later writes a reading of that moment did not show.
+        """
+        earlier = [] if before is None else [or_(writes.c.sent_at.is_(None), writes.c.sent_at < before)]
         with self._store.write() as connection:
             for start in range(0, len(keys), CHUNK):
                 connection.execute(
                     update(writes)
-                    .where(self._mine, writes.c.key.in_(keys[start : start + CHUNK]), writes.c.state == DONE)
+                    .where(self._mine, writes.c.key.in_(keys[start : start + CHUNK]), writes.c.state == DONE, *earlier)
                     .values(state=PLANNED, portal_id=None, detail=None, code=code, message=message)
                 )
 

@@ -87,6 +87,16 @@ def play_fault(folder: Path, fault: str, *, nth: int, methods: Sequence[str] = M
         return _verdict(fault, sandbox)
 
 
+def play_two_at_once(folder: Path, clients: int = 20) -> Verdict:
+    """Two processes of one store at the same time; judge."""
+    with running_sandbox(seed=seed_of(many(clients)), **OPTIONS) as sandbox:
+        desk = _desk(folder, sandbox)
+        ended = [one.ended() for one in [desk.start(*WORDS), desk.start(*WORDS)]]
+        assert [one.code for one in ended] == [0, 0], ended
+        assert_each_once(sandbox, clients)
+        return _verdict("two at once", sandbox)
+
+
 def _desk(folder: Path, sandbox: SandboxProcess) -> Desk:
     folder.mkdir(parents=True, exist_ok=True)
     return Desk(folder, sandbox)
