@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from b24sync.clock import Clock
 from b24sync.errors import WindowOver
+
+BEAT_EVERY_S = 60.0
 
 
 class WindowClock:
@@ -15,10 +19,16 @@ class WindowClock:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._close_at: float | None = None
+        self._beat: Callable[[], None] = lambda: None
+        self._beaten_at = clock.boot_s()
 
     def close_at(self, moment: float | None) -> None:
         """Set the end of the window in unix seconds; None = open."""
         self._close_at = moment
+
+    def keep_alive(self, beat: Callable[[], None]) -> None:
+        """Call `beat` about once a minute while somebody sleeps: a wait for a budget may outlast a lease."""
+        self._beat = beat
 
     @property
     def is_over(self) -> bool:
@@ -35,6 +45,9 @@ class WindowClock:
 
     def sleep(self, seconds: float) -> None:
         """Sleep, at most to the end of the window. Raises WindowOver then."""
+        if self._clock.boot_s() - self._beaten_at >= BEAT_EVERY_S:
+            self._beaten_at = self._clock.boot_s()
+            self._beat()
         if self._close_at is None:
             self._clock.sleep(seconds)
             return

@@ -89,6 +89,7 @@ class Recount:
         since = last_tick(self._config.recount.cron, datetime.fromtimestamp(self._clock.wall_s(), self._zone))
         if not self._lock.take():
             raise RetryLater("A recount of this portal runs already; two never run at once.")
+        self._clock.keep_alive(self._lock.keep)
         try:
             return self._night(since.timestamp(), pipeline, dry_run, on_progress)
         finally:

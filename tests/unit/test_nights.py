@@ -75,6 +75,16 @@ def test_a_window_wakes_whoever_waits_past_its_end() -> None:
     assert clock.is_over and sum(fixed.slept) == pytest.approx(15)
 
 
+def test_a_lock_is_kept_while_somebody_waits_for_a_budget() -> None:
+    fixed = FixedClock()
+    clock = WindowClock(fixed)
+    beats: list[float] = []
+    clock.keep_alive(lambda: beats.append(fixed.boot))
+    for _ in range(600):
+        clock.sleep(1.0)
+    assert 9 <= len(beats) <= 10
+
+
 def test_the_ledger_forgets_what_other_nights_settled_but_not_what_is_open(any_store: Store) -> None:
     ledger = Ledger(any_store, PORTAL, "recount", FixedClock())
     ledger.plan([("1/1/a", None), ("2/1/b", None), ("3/1/c", None)], 1)
