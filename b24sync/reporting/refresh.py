@@ -40,7 +40,7 @@ CARD_FIELDS = (
     "isRecurring",
 )
 GROUPS = {"process": "P", "success": "S", "failure": "F"}
-OVERLAP_S = 300.0
+OVERLAP_S = 60.0
 """A changed card is looked for from a little before the latest one known: several share a second."""
 
 

@@ -45,19 +45,19 @@ def test_a_night_out_of_budget_stops_in_its_window_and_goes_on_from_there(tmp_pa
     """A window of the portal is three seconds here and takes some thirty updates."""
     scale = 200.0
     options = {"scale": scale, "operating_limit_s": 0.6 * scale, "costs": {"crm.item.update": UPDATE_COST_S * scale}}
-    with running_sandbox(seed=seed_of(projects(45)), **options) as sandbox:
+    with running_sandbox(seed=seed_of(projects(75)), **options) as sandbox:
         desk = NightDesk(tmp_path, sandbox)
-        first = desk.recount("--max-duration", "3s")
+        first = desk.recount("--max-duration", "5s")
         assert first.code == 75, first
-        assert 0 < first.result["written"] < first.result["changed"] <= 45
+        assert 0 < first.result["written"] < first.result["changed"] <= 75
         assert f"stopped after {first.result['written']} of {first.result['changed']} changed deals" in first.stderr
         assert written(desk) == first.result["written"]
         while (ended := desk.recount("--max-duration", "20s")).code == 75:
             assert ended.result["written"] > 0, ended
         assert ended.code == 0, ended
         assert sandbox.figures()["refused_429"] == 0, "the budget was overdrawn"
-        assert desk.updates() == 45, "what was written before the stop was written again"
-        assert_one_night(desk, 45)
+        assert desk.updates() == 75, "what was written before the stop was written again"
+        assert_one_night(desk, 75)
 
 
 @pytest.mark.parametrize("fault", ["refuse", pytest.param("html_503", marks=pytest.mark.long)])
@@ -66,7 +66,7 @@ def test_a_portal_that_is_away_ends_the_night_in_its_window(tmp_path: Path, faul
         desk = NightDesk(tmp_path, sandbox)
         sandbox.fault(fault, "crm.item.update", nth=2, count=1000)
         began = time.monotonic()
-        ended = desk.recount("--max-duration", "5s")
+        ended = desk.recount("--max-duration", "8s")
         assert sandbox.faults()[0]["fired"] != [], "the fault did not bite"
         assert ended.code == 75 and "stopped after" in ended.stderr, ended
         assert time.monotonic() - began < 30
