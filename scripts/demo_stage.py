@@ -87,6 +87,10 @@ class Stage:
             self.connector = Connector(path, self._relay)
             yield
 
+    def use(self, config: Path) -> None:
+        """Commands read this configuration from now on."""
+        self.connector = Connector(config, self._relay)
+
     def tell_scale(self) -> None:
         """What the scale means in this run."""
         scale = self.scale

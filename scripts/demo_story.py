@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo_data import Deals, File, Generator
+from demo_rules import USER_FIELDS, RulesAct
 from demo_stage import COST_S, Stage
 from subprocesses import PROJECT, Failed
 
@@ -20,7 +21,12 @@ TEMPLATES: Mapping[str, str] = {
     "Ожидаем оплату": "Контроль оплаты",
 }
 """Stage -> template of its business process. The last one leaves a trace, the others wait for a person."""
-SEED = {"templates": [{"NAME": "Контроль оплаты", "kind": "trace", "trace_field": TRACE_FIELD}]}
+SEED = {
+    "templates": [{"NAME": "Контроль оплаты", "kind": "trace", "trace_field": TRACE_FIELD}],
+    "userfields": USER_FIELDS,
+}
+ENTERED, REFUSED = ("Новая заявка", "Подготовка КП"), "Отказ"
+"""A stage that somebody moves deals out of and the one that they enter; where refusals are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Demo:
             self._start_workflows()
             self._again()
             self._judge()
+            RulesAct(stage, PIPELINE, ENTERED, REFUSED).play()
         return stage.verdict()
 
     def _generate(self) -> None:

@@ -48,11 +48,11 @@ LOG = logging.getLogger("b24sync.dispatch")
 BATCH = 2500
 BASELINE_PIECE = 2500
 BUSY_AGAIN_S = 0.5
-PENDING_AGAIN_S = 5.0
+PENDING_AGAIN_S = 10.0
 BUSY_AT_MOST_S = 900.0
 """An item whose write stays unknown that long is looked at all the same."""
 MOVED_TOLERANCE_S = 2.0
-FLOOD_WINDOW_S, FLOOD_EVENTS, FLOOD_PAUSE_S = 3.0, 50, 2.0
+FLOOD_WINDOW_S, FLOOD_EVENTS, FLOOD_PAUSE_S = 30.0, 50, 20.0
 OWN_ORIGIN = "b24sync-"
 
 _ENTITIES = {"DEAL": "deal", "LEAD": "lead", "CONTACT": "contact", "COMPANY": "company"}
@@ -62,12 +62,13 @@ _VERBS = ("ADD", "UPDATE", "DELETE", "MOVETOCATEGORY")
 class Pace:
     """Few and large looks while a flood of events comes in, at once while a few do.
 
-    A look that has just been taken costs the same whether it reads one item or 2,500: while many come, the next one
-    waits until there are many.
+    A look costs a request whether it reads one item or 2,500: the more have come lately, the longer the next look
+    waits for others, at most `longest_s`.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, longest_s: float = FLOOD_PAUSE_S) -> None:
         self._clock = clock
+        self._longest_s = longest_s
         self._taken: deque[tuple[float, int]] = deque()
 
     def wait(self, began_s: float, messages: int) -> None:
@@ -75,8 +76,10 @@ class Pace:
         self._taken.append((began_s, messages))
         while self._taken[0][0] < began_s - FLOOD_WINDOW_S:
             self._taken.popleft()
-        if sum(count for _, count in self._taken) >= FLOOD_EVENTS and messages < BATCH:
-            self._clock.sleep(began_s + FLOOD_PAUSE_S - self._clock.boot_s())
+        lately = sum(count for _, count in self._taken)
+        if lately >= FLOOD_EVENTS and messages < BATCH:
+            pause_s = min(self._longest_s, lately / FLOOD_EVENTS)
+            self._clock.sleep(began_s + pause_s - self._clock.boot_s())
 
 
 @dataclass(slots=True)
@@ -222,7 +225,7 @@ class Dispatcher:
         if not has_stages(entity):
             return
         cursor = read_cursor(self._store, self._portal, history_cursor(entity))
-        moved = self._may_have_moved(look.rows.get(entity, {}), lasts.get(entity, {}))
+        moved = self._moved(look.rows.get(entity, {}), lasts.get(entity, {}))
         if cursor is None or not (moved or entity in wanted.histories):
             return
         type_id = type_id_of(entity)
@@ -230,7 +233,9 @@ class Dispatcher:
         try:
             rows = [
                 Sighting(owner, stage, row_id)
-                for row_id, owner, stage in rows_after(self._client, int(cursor), type_id, priority="interactive")
+                for row_id, owner, stage in rows_after(
+                    self._client, int(cursor), type_id, priority="interactive", expected=moved
+                )
             ]
         except PortalRefused as error:
             LOG.warning("portal=%s stages passed between two looks are not seen: %s", self._portal, error)
@@ -248,19 +253,10 @@ class Dispatcher:
             look.rows[entity].update(more.rows[entity])
             look.asked[entity] += unseen
 
-    def _may_have_moved(self, rows: Mapping[int, Mapping[str, Any]], lasts: Mapping[int, Snapshot]) -> bool:
-        """Whether any item stands elsewhere, or has moved away and back since its last look."""
+    def _moved(self, rows: Mapping[int, Mapping[str, Any]], lasts: Mapping[int, Snapshot]) -> int:
+        """How many items stand elsewhere, or may have moved away and back since their last look."""
         skew_s = self._client.server_skew_s or 0.0
-        for item_id, row in rows.items():
-            last, moved = lasts.get(item_id), moment_of(row.get("movedTime"))
-            if last is None or moved is None:
-                return True
-            if any(row.get(name) != last.fields.get(name) for name in ("stageId", "movedTime", "categoryId")):
-                return True
-            # movedTime has whole seconds: a second move within the same one does not show.
-            if moved.timestamp() >= last.seen_at + skew_s - MOVED_TOLERANCE_S:
-                return True
-        return False
+        return sum(_may_have_moved(row, lasts.get(item_id), skew_s) for item_id, row in rows.items())
 
     # -- storing a look ---------------------------------------------------------------------------
 
@@ -372,7 +368,18 @@ class Dispatcher:
         type_id = type_id_of(entity)
         if type_id is None:
             return
-        self._begin_watching(entity, type_id, work)
+        try:
+            self._begin_watching(entity, type_id, work)
+            self._look_at_all(entity, type_id, work)
+        except PortalRefused as error:
+            # Events must not wait for a right that may never be given; what is seen is a baseline then, item by item.
+            LOG.error("portal=%s there is no first look at %s: %s", self._portal, entity, error)  # noqa: TRY400
+        with self._store.write() as connection:
+            work.hold(connection)
+            text = _fields_text(self._book, entity)
+            save_cursor_in(self._store, connection, self._portal, _fields_cursor(entity), text)
+
+    def _look_at_all(self, entity: str, type_id: int, work: Work) -> None:
         newest = self._newest_at_first(entity)
         piece: list[dict[str, Any]] = []
         for row in walk(self._client, type_id, {"<=id": newest}, columns(self._book, entity)):
@@ -381,10 +388,6 @@ class Dispatcher:
                 self._store_baseline(entity, piece, work)
                 piece = []
         self._store_baseline(entity, piece, work)
-        with self._store.write() as connection:
-            work.hold(connection)
-            text = _fields_text(self._book, entity)
-            save_cursor_in(self._store, connection, self._portal, _fields_cursor(entity), text)
 
     def _begin_watching(self, entity: str, type_id: int, work: Work) -> None:
         """Note since when, and where the stage history stands: what comes after is a cause."""
@@ -447,6 +450,16 @@ class _Piece:
 
     def seen(self, item_id: int, first_seen_as: str) -> Seen:
         return Seen(item_id, self.look.rows[self.entity].get(item_id), self.lasts.get(item_id), first_seen_as)
+
+
+def _may_have_moved(row: Mapping[str, Any], last: Snapshot | None, skew_s: float) -> bool:
+    moved = moment_of(row.get("movedTime"))
+    if last is None or moved is None:
+        return True
+    if any(row.get(name) != last.fields.get(name) for name in ("stageId", "movedTime", "categoryId")):
+        return True
+    # movedTime has whole seconds: a second move within the same one does not show.
+    return moved.timestamp() >= last.seen_at + skew_s - MOVED_TOLERANCE_S
 
 
 def history_cursor(entity: str) -> str:

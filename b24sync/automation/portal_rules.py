@@ -63,6 +63,7 @@ class PortalRules:
         config: Config,
         zone: ZoneInfo,
         stage_plan: Callable[[Callable[[str], Any]], Mapping[str, Any]] = lambda _: {},
+        pace: Pace | None = None,
     ) -> None:
         self._stage_plan = stage_plan
         self._client = client
@@ -72,7 +73,7 @@ class PortalRules:
         self._config = config
         self._zone = zone
         self._lanes = Lanes(store, clock)
-        self._pace = Pace(clock)
+        self._pace = pace or Pace(clock)
         self._lock = threading.Lock()
         self._book: RuleBook | None = None
         self._read_at = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from b24sync.automation.params import Portal, WorkflowTemplate
+from b24sync.automation.params import Assign, Portal, User, WorkflowTemplate
 from b24sync.automation.rulebook import RuleBook
 from b24sync.errors import PortalRefused
 from b24sync.portal.directory import read_directory
@@ -36,17 +36,23 @@ def resolve_rules(client: PortalClient, book: RuleBook) -> RuleBook:
     wanted = [rule for rule in book.rules if rule.enabled and not rule.problems]
     entities = {rule.process.entity for rule in wanted} | {entity for rule in wanted for entity in rule.entities()}
     templates = deal_templates(client) if any(_names_template(rule.references()) for rule in wanted) else []
+    users = any(_names_people(rule.references()) for rule in wanted)
     portals: dict[str, Portal] = {}
     for entity in sorted(entities):
         type_id = type_id_of(entity)
         if type_id is None:
             continue
         try:
-            portals[entity] = Portal(read_directory(client, type_id), templates)
+            portals[entity] = Portal(read_directory(client, type_id, users=users), templates)
         except PortalRefused as error:
-            if error.method == "user.get" or entity in ("deal", "lead", "contact", "company"):
+            if error.method == "user.get" or entity in TYPE_IDS:
                 raise
     return book.resolved(portals)
+
+
+def _names_people(references: Iterable[object]) -> bool:
+    """Only then the webhook needs the scope `user`."""
+    return any(isinstance(item, User | Assign) for item in references)
 
 
 def _names_template(references: Iterable[object]) -> bool:

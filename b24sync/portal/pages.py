@@ -26,16 +26,25 @@ def items_of(result: Any) -> list[dict[str, Any]]:
 
 
 def walk_by_id(
-    client: PortalClient, page_after: PageAfter, *, id_key: str, after: int, priority: Priority = "bulk"
+    client: PortalClient,
+    page_after: PageAfter,
+    *,
+    id_key: str,
+    after: int,
+    priority: Priority = "bulk",
+    expected: int = 0,
 ) -> Iterator[dict[str, Any]]:
     """Every row with an id above `after`, ascending, each once. Cost: one request per 2,500 rows.
+
+    `expected`: about how many there will be; they are asked for at once then.
 
     Raises PortalRefused, and PortalUnreachable when the cursor does not advance: a method that ignores its
     filter would answer the same page for ever.
     """
     last, ended = after, False
     while not ended:
-        rows, ended = _some_pages(client, page_after, id_key, last, priority)
+        rows, ended = _some_pages(client, page_after, id_key, last, priority, expected)
+        expected = 0
         for row in rows:
             row_id = int(row[id_key])
             if row_id <= last:
@@ -45,13 +54,12 @@ def walk_by_id(
 
 
 def _some_pages(
-    client: PortalClient, page_after: PageAfter, id_key: str, after: int, priority: Priority
+    client: PortalClient, page_after: PageAfter, id_key: str, after: int, priority: Priority, expected: int
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Up to 2,500 rows after an id, and whether the end was seen: a page that came, and was short.
-
-    Each page filters by the last id of the one before (`$result[p01][items][49][id]`); a short page leaves the
-    next reference unresolved, which the portal does not call an error: the row count tells, not an error.
-    """
+    """Up to 2,500 rows after an id, and whether the end was seen: a page that came, and was short."""
+    if expected >= PAGE:
+        pages = min(BATCH_MAX_COMMANDS, expected // PAGE + 2)
+        return _chained(client, page_after, id_key, after, priority, pages)
     command = page_after(after)
     first = client.read_all({"p00": command}, priority=priority)["p00"]
     if isinstance(first, Refused):
@@ -59,14 +67,28 @@ def _some_pages(
     rows = items_of(first.result)
     if len(rows) < PAGE:
         return rows, True
+    last = int(rows[-1][id_key])
+    more, ended = _chained(client, page_after, id_key, last, priority, BATCH_MAX_COMMANDS - 1)
+    return rows + more, ended
+
+
+def _chained(
+    client: PortalClient, page_after: PageAfter, id_key: str, after: int, priority: Priority, pages: int
+) -> tuple[list[dict[str, Any]], bool]:
+    """Pages of one batch, each filtered by the last id of the one before (`$result[p01][items][49][id]`).
+
+    A short page leaves the next reference unresolved, which the portal does not call an error: the row count tells,
+    not an error.
+    """
     commands: dict[str, Command] = {}
-    cursor: int | str = int(rows[-1][id_key])
-    for index in range(1, BATCH_MAX_COMMANDS):
+    cursor: int | str = after
+    for index in range(1, pages + 1):
         commands[f"p{index:02d}"] = page_after(cursor)
         cursor = f"$result[p{index:02d}][items][{PAGE - 1}][{id_key}]"
-    outcomes = client.batch(commands, write=False, priority=priority, halt=True)
-    for name in commands:
-        outcome = outcomes[name]
+    rows: list[dict[str, Any]] = []
+    for name, outcome in client.batch(commands, write=False, priority=priority, halt=True).items():
+        if isinstance(outcome, Refused) and name == "p01":
+            raise PortalRefused(commands[name].method, outcome.code, outcome.text)
         if not isinstance(outcome, Done):
             break
         page = items_of(outcome.result)

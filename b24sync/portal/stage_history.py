@@ -37,14 +37,16 @@ def newest_id(client: PortalClient, entity_type_id: int = DEAL) -> int:
 
 
 def rows_after(
-    client: PortalClient, after: int, entity_type_id: int = DEAL, *, priority: Priority = "bulk"
+    client: PortalClient, after: int, entity_type_id: int = DEAL, *, priority: Priority = "bulk", expected: int = 0
 ) -> Iterator[tuple[int, int, str]]:
     """(row id, item id, stage id) of every row above `after`, oldest first. Cost: one request per 2,500 rows.
+
+    `expected`: about how many there will be.
 
     Ids arrive as numbers or as text (recorded answers and the documentation differ). Leads have STATUS_ID.
     """
     stage = "STATUS_ID" if entity_type_id == LEAD else "STAGE_ID"
-    for row in _walk(client, after, ["ID", "OWNER_ID", stage], entity_type_id, priority):
+    for row in _walk(client, after, ["ID", "OWNER_ID", stage], entity_type_id, priority, expected):
         yield int(row["ID"]), int(row["OWNER_ID"]), str(row[stage])
 
 
@@ -75,6 +77,7 @@ def _walk(
     select: Sequence[str],
     entity_type_id: int = DEAL,
     priority: Priority = "bulk",
+    expected: int = 0,
 ) -> Iterator[dict[str, Any]]:
     def page_after(cursor: int | str) -> Command:
         params: dict[str, Any] = {
@@ -86,4 +89,4 @@ def _walk(
         }
         return Command(METHOD, params)
 
-    return walk_by_id(client, page_after, id_key="ID", after=after, priority=priority)
+    return walk_by_id(client, page_after, id_key="ID", after=after, priority=priority, expected=expected)

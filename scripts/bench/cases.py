@@ -20,6 +20,7 @@ from bench.files import write_csv, write_xlsx
 from bench.group_cases import client_groups
 from bench.measure import Bench, Result, bench, client_part
 from bench.night_cases import night_memory, recount, reports
+from bench.rules_cases import event_to_act, flood
 
 HERE = Path(__file__).resolve().parent
 Say = Callable[[str], None]
@@ -292,5 +293,7 @@ CASES: Sequence[Case] = (
     Case("night_memory", "Peak memory of a recount of 100,000 deals.", night_memory),
     Case("reports", "Reports on 100,000 deals.", reports),
     Case("large_files", "A CSV of a million rows planned and applied; a workbook of 100,000 rows read.", large_files),
+    Case("event_to_act", "From a user's act on an idle portal to the rule's.", event_to_act),
+    Case("flood", "Requests of the daemon for a change of every deal, and for the echoes of an import.", flood),
     Case("client_groups", "1,000 companies get an extranet group each, their contacts invited.", client_groups),
 )

@@ -16,6 +16,7 @@ from migrated_store import migrated_store
 from sandbox_process import SandboxProcess
 from sqlalchemy import select
 
+from b24sync.automation.dispatch import Pace
 from b24sync.automation.engine import Engine, Handler
 from b24sync.automation.portal_rules import PortalRules
 from b24sync.automation.sweeps import Sweeps
@@ -56,9 +57,8 @@ class RulesSite:
         parsed = {"portal": webhook, "limits": limits, "rules": dict(tables), **(raw or {})}
         self.config: Config = build_config(parsed, folder)
         self.client = self._client(self.config.limits)
-        self.rules = PortalRules(
-            lambda: self.client, self.store, PORTAL, self.clock, self.config, ZoneInfo("Europe/Moscow")
-        )
+        zone, pace = ZoneInfo("Europe/Moscow"), Pace(self.clock, longest_s=0.0)
+        self.rules = PortalRules(lambda: self.client, self.store, PORTAL, self.clock, self.config, zone, pace=pace)
         handlers = {"dispatch": Handler(self.rules.dispatch, batch=2500)}
         handlers |= {name: Handler(self.rules.run_job, max_tries=3) for name in ITEM_LANES}
         self.engine = Engine(self.store, self.clock, handlers)

@@ -32,6 +32,8 @@ def test_the_small_demo_keeps_every_promise(tmp_path: Path) -> None:
     assert re.search(r"kill -9 \d+: the process is gone \(exit code -9\)", finished.stdout)
     assert "All promises kept" in finished.stdout
     assert "BROKEN" not in finished.stdout
+    assert "later the portal has task «Позвонить клиенту 1 раз»" in finished.stdout
+    assert "wrote: task «Позвонить клиенту 1 раз»" in finished.stdout
     with (out / "deals-fates.csv").open(encoding="utf-8-sig", newline="") as file:
         states = [row["state"] for row in csv.DictReader(file)]
     assert states.count("created") == 400
