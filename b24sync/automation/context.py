@@ -21,6 +21,7 @@ from b24sync.automation.items import ALIASES, Item
 from b24sync.automation.observe import OLD, Observer, Seen, Writer
 from b24sync.automation.params import COMPANY, Assign, Field, Stage, User
 from b24sync.automation.portals import type_id_of
+from b24sync.automation.questions import PAGE, QUESTION, Questions
 from b24sync.automation.rulebook import Rule
 from b24sync.automation.task_acts import Tasks
 from b24sync.automation.task_looks import TaskLooks
@@ -172,6 +173,20 @@ class Context:
 
         # Its tag makes it repeatable: what was not answered is sent once more and replaces itself.
         self.act("notify", key, "notify", f"notify user {user_id}: {text}", find=lambda: make(lambda: None), make=make)
+
+    def ask(self, question: str, *, to: User | int, text: str, options: Sequence[str]) -> None:
+        """Ask somebody to choose: a notification with a one-time link to a small form; the answer is a cause.
+
+        `answered("question")` waits for it; `ctx.cause.after` is what was chosen. Needs `[daemon] public_url`.
+        """
+        if not self.site.public_url:
+            raise GiveUp("ctx.ask needs [daemon] public_url: the form must be reachable.")
+        if not options:
+            raise GiveUp("ctx.ask needs options to choose from.")
+        questions = Questions(self.site.store, self.site.portal, self.client.clock)
+        token = questions.token(self.key(f"ask:{question}"))
+        questions.put(self.link(question, QUESTION, token), text, options)
+        self.notify(to, f"{text}\n{self.site.public_url.rstrip('/')}{PAGE}{token}", step=f"ask:{question}")
 
     def comment(self, item: Item, text: str, *, step: str = "comment") -> None:
         """A comment in an item's timeline."""

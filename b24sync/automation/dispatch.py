@@ -21,11 +21,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from b24sync.automation.causes import moment_of
+from b24sync.automation.causes import ANSWERED, moment_of
 from b24sync.automation.engine import Work
 from b24sync.automation.looks import COMMON, STAGED, Look, columns, has_stages, kept, look_at
 from b24sync.automation.observe import IMPORTED, NEW, OLD, Observer, Seen
 from b24sync.automation.portals import TASK, entity_of, type_id_of
+from b24sync.automation.questions import Questions
 from b24sync.automation.rulebook import RuleBook
 from b24sync.automation.task_looks import TaskLooks
 from b24sync.bulk.acts import busy_items
@@ -92,6 +93,8 @@ class Wanted:
     """Rows of the stage history that were read before, of items that were busy then."""
     histories: set[str] = field(default_factory=set)
     baselines: set[str] = field(default_factory=set)
+    answers: list[str] = field(default_factory=list)
+    """Tokens of questions that were answered."""
     events: int = 0
 
 
@@ -120,6 +123,8 @@ def _take_own(own: Mapping[str, Any], wanted: Wanted, watched: set[str]) -> None
         item_id = int(own["id"])
         wanted.items[entity][item_id] = float(own.get("since") or 0.0)
         wanted.rows[entity] += [Sighting(item_id, stage, history_id) for history_id, stage in own.get("rows", [])]
+    elif own["do"] == "answer":
+        wanted.answers.append(str(own["token"]))
     elif own["do"] == "history":
         wanted.histories.add(entity)
     elif own["do"] == "baseline":
@@ -179,6 +184,7 @@ class Dispatcher:
         self._book = book
         self._lanes = lanes
         self.observer = Observer(store, portal, book, lanes)
+        self._questions = Questions(store, portal, clock)
         self.tasks = TaskLooks(store, portal, clock, self.observer, lanes)
 
     @property
@@ -211,9 +217,21 @@ class Dispatcher:
         for entity in look.asked:
             piece = _Piece(entity, look, lasts.get(entity, {}), wanted, now)
             work.store(partial(self._settle, piece=piece))
+        for token in wanted.answers:
+            work.store(partial(self._answered, token=token))
         if task_ids:
             self.tasks.look(self._client, task_ids, work)
         self._pace.wait(began_s, len(work.messages))
+
+    def _answered(self, connection: Connection, token: str) -> None:
+        first = self._questions.cause(token, 0)
+        if first is None:
+            return
+        counts = self.observer.causes.counts(connection, first.entity, [first.entity_id], (ANSWERED,))
+        so_far = counts.get(first.entity_id, {}).get((ANSWERED, first.subject), 0)
+        cause = self._questions.cause(token, so_far)
+        assert cause is not None
+        self.observer.raise_causes(connection, [cause], source="answer", at=self._clock.wall_s())
 
     # -- stages passed ----------------------------------------------------------------------------
 

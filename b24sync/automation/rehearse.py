@@ -58,6 +58,9 @@ class Rehearsal(Context):
     def note(self, kind: str, text: str, portal_id: str | None, connection: Connection | None = None) -> None:
         self.told.append(text)
 
+    def ask(self, question: str, *, to: User | int, text: str, options: Sequence[str]) -> None:
+        self.told.append(f"ask user {to.id if isinstance(to, User) else to}: {text} ({', '.join(options)})")
+
     def turn(self, people: Sequence[User | int], name: str = "turn") -> int:
         chosen = people[0]
         return chosen.id if isinstance(chosen, User) else chosen

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -78,8 +78,10 @@ class DaemonApp(FastAPI):
         return schema
 
 
-def create_app(intake: Intake, probes: Probes, close: Callable[[], Awaitable[None]]) -> DaemonApp:
-    """Build the application. `close` is awaited when it ends, after the last answer."""
+def create_app(
+    intake: Intake, probes: Probes, close: Callable[[], Awaitable[None]], pages: Sequence[APIRouter] = ()
+) -> DaemonApp:
+    """Build the application. `close` is awaited when it ends, after the last answer; `pages` are for people."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -104,6 +106,8 @@ def create_app(intake: Intake, probes: Probes, close: Callable[[], Awaitable[Non
         """Figures in the text format of Prometheus."""
         return probes.metrics()
 
+    for router in pages:
+        app.include_router(router)
     return app
 
 

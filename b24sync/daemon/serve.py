@@ -13,13 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import uvicorn
 
 from b24sync.daemon.app import HOOK, PatientProtocol, Probes, create_app
 from b24sync.daemon.intake import Intake, Senders
 from b24sync.daemon.probes import metrics_text, readiness
-from b24sync.daemon.wiring import Daemon, application_tokens
+from b24sync.daemon.questions import question_pages
+from b24sync.daemon.wiring import Daemon, application_tokens, questions_of
 from b24sync.store.group_commit import GroupCommit
 from b24sync.store.portals import note_member
 
@@ -115,7 +117,7 @@ def run_serve(daemon: Daemon, worker_command: Sequence[str] | None, say: Callabl
     intake = Intake(Senders(tokens), commit, on_member=lambda portal, member: note_member(daemon.store, portal, member))
     probes = Probes(ready=lambda: readiness(daemon, worker.alive), metrics=lambda: metrics_text(daemon, intake, commit))
     config = uvicorn.Config(
-        create_app(intake, probes, commit.close),
+        create_app(intake, probes, commit.close, [question_pages(partial(questions_of, daemon))]),
         host=daemon.config.daemon.host,
         port=daemon.config.daemon.port,
         http=PatientProtocol,

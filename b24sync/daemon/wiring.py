@@ -16,6 +16,7 @@ from pathlib import Path
 from b24sync.automation.dispatch import BATCH
 from b24sync.automation.engine import Handler, Work
 from b24sync.automation.portal_rules import ITEM_LANES, START_LANE, PortalRules
+from b24sync.automation.questions import Questions
 from b24sync.automation.schedule import Schedule
 from b24sync.clock import Clock, SystemClock
 from b24sync.config import Config, PortalConfig, load_config
@@ -128,6 +129,11 @@ def schedules(daemon: Daemon) -> list[Schedule]:
         for portal, config in daemon.portals.items()
         for name, line in lines.items()
     ]
+
+
+def questions_of(daemon: Daemon) -> list[Questions]:
+    """The questions of every portal."""
+    return [Questions(daemon.store, portal, daemon.clock) for portal in daemon.portals]
 
 
 def watch(daemon: Daemon) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from daemon_desk import running_daemon
 from sandbox_process import SandboxProcess, running_sandbox
 
@@ -40,3 +41,48 @@ def test_without_a_public_address_it_works_by_sweeps(tmp_path: Path, sandbox: Sa
         daemon.wait_until(lambda: len(tasks(sandbox)) > 0)
         assert sandbox.figures()["events_dropped"] > 0
         assert sandbox.figures()["events_sent"] == 0
+
+
+ASKS = """
+from b24sync.automation import *
+
+class Params(RuleParams):
+    boss: User = "a.orlova@example.ru"
+    ways: list[str] = ["Курьер", "Самовывоз"]
+
+asks = Process("asks", entity="deal", params=Params)
+
+@asks.on(entered("EXECUTING"))
+def ask(deal, ctx):
+    ctx.ask("delivery", to=ctx.params.boss, text=f"Как доставить «{deal.title}»?", options=ctx.params.ways)
+
+@asks.on(answered("delivery"))
+def note(deal, ctx):
+    ctx.set(deal, additional_info=ctx.cause.after)
+"""
+
+
+def test_a_question_is_answered_once_on_its_page(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "asks.py").write_text(ASKS, encoding="utf-8")
+    deal = int(sandbox.act("item.add", entityTypeId=2, fields={"title": "Стол <б>", "assignedById": 5})["id"])
+    with running_daemon(tmp_path, sandbox, "") as daemon:
+        sandbox.act("deal.move", id=deal, stage="В работе")
+        daemon.wait_until(lambda: len(sandbox.state("notifications")) > 0)
+        (told,) = sandbox.state("notifications")
+        assert told["USER_ID"] == 1
+        page = daemon.url + "/ask/" + told["MESSAGE"].rpartition("/ask/")[2]
+        shown = requests.get(page, timeout=10)
+        assert shown.status_code == 200 and "Стол &lt;б&gt;" in shown.text
+        assert [way in shown.text for way in ("Курьер", "Самовывоз")] == [True, True]
+        assert "Ответ принят" not in requests.post(page, {"answer": "Голубем"}, timeout=10).text
+        assert "Ответ принят: Самовывоз" in requests.post(page, {"answer": "Самовывоз"}, timeout=10).text
+        assert "Ответ принят: Самовывоз" in requests.post(page, {"answer": "Курьер"}, timeout=10).text
+        assert requests.get(page[:-1] + "x", timeout=10).status_code == 404
+
+        def noted() -> str:
+            (row,) = sandbox.state("items", entityTypeId=2, select="additionalInfo")
+            return str(row["additionalInfo"] or "")
+
+        daemon.wait_until(lambda: noted() != "")
+        assert noted() == "Самовывоз"
