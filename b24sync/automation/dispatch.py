@@ -34,7 +34,8 @@ from b24sync.clock import Clock
 from b24sync.errors import PortalRefused
 from b24sync.portal.events import PortalEvent
 from b24sync.portal.items import newest_item_id, walk
-from b24sync.portal.stage_history import newest_id, rows_after
+from b24sync.portal.pages import PAGE
+from b24sync.portal.stage_history import newest_id, pages_after, rows_after, rows_of
 from b24sync.store.cursors import read_cursor, save_cursor_in
 from b24sync.store.engine import Store
 from b24sync.store.jobs import DISPATCH
@@ -43,6 +44,7 @@ from b24sync.store.ledger import SENT, UNKNOWN, Ledger
 from b24sync.store.snapshots import Snapshot
 from b24sync.store.stage_entries import Sighting, note_moves
 from b24sync.transport.client import PortalClient
+from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
 LOG = logging.getLogger("b24sync.dispatch")
 
@@ -53,7 +55,8 @@ PENDING_AGAIN_S = 10.0
 BUSY_AT_MOST_S = 900.0
 """An item whose write stays unknown that long is looked at all the same."""
 MOVED_TOLERANCE_S = 2.0
-FLOOD_WINDOW_S, FLOOD_EVENTS, FLOOD_PAUSE_S = 30.0, 50, 20.0
+A_FEW, FLOOD_PER_S = 3, 10.0
+FLOOD_WINDOW_S, FLOOD_PAUSE_S = 30.0, 25.0
 OWN_ORIGIN = "b24sync-"
 
 _ENTITIES = {"DEAL": "deal", "LEAD": "lead", "CONTACT": "contact", "COMPANY": "company"}
@@ -63,24 +66,23 @@ _VERBS = ("ADD", "UPDATE", "DELETE", "MOVETOCATEGORY")
 class Pace:
     """Few and large looks while a flood of events comes in, at once while a few do.
 
-    A look costs a request whether it reads one item or 2,500: the more have come lately, the longer the next look
-    waits for others, at most `longest_s`.
+    A look costs a request whether it reads one item or 2,500. Several events in one look mean that they come faster
+    than looks are taken: the more of them lately, the longer the next look waits for others.
     """
 
     def __init__(self, clock: Clock, longest_s: float = FLOOD_PAUSE_S) -> None:
         self._clock = clock
         self._longest_s = longest_s
-        self._taken: deque[tuple[float, int]] = deque()
+        self._excess: deque[tuple[float, int]] = deque()
 
-    def wait(self, began_s: float, messages: int) -> None:
-        """After a look that began at `began_s` (boot seconds): wait if this is a flood."""
-        self._taken.append((began_s, messages))
-        while self._taken[0][0] < began_s - FLOOD_WINDOW_S:
-            self._taken.popleft()
-        lately = sum(count for _, count in self._taken)
-        if lately >= FLOOD_EVENTS and messages < BATCH:
-            pause_s = min(self._longest_s, lately / FLOOD_EVENTS)
-            self._clock.sleep(began_s + pause_s - self._clock.boot_s())
+    def pause_s(self, messages: int) -> float:
+        """How long to wait after a look at so many; 0 when this is no flood."""
+        now = self._clock.boot_s()
+        self._excess.append((now, max(0, messages - A_FEW)))
+        while self._excess[0][0] < now - FLOOD_WINDOW_S:
+            self._excess.popleft()
+        lately = sum(count for _, count in self._excess)
+        return 0.0 if messages >= BATCH else min(self._longest_s, lately / FLOOD_PER_S)
 
 
 @dataclass(slots=True)
@@ -202,7 +204,6 @@ class Dispatcher:
 
     def run(self, work: Work) -> None:
         """One claim: look, compare, publish. Raises what the client raises; nothing is stored then."""
-        began_s = self._clock.boot_s()
         wanted = wanted_by(work.messages, self._book.entities())
         asked_for = {entity for entity in wanted.items if entity != TASK} | wanted.baselines
         for entity in sorted(asked_for):
@@ -210,18 +211,32 @@ class Dispatcher:
         task_ids = list(wanted.items.pop(TASK, {}))
         ids = {entity: list(found) for entity, found in wanted.items.items()}
         lasts = {entity: self.observer.snapshots.read(entity, found) for entity, found in ids.items()}
-        look = look_at(self._client, self._book, ids)
+        ahead = self._history_ahead(ids, lasts)
+        look = look_at(
+            self._client, self._book, ids, {name: one for pages in ahead.values() for name, one in pages.items()}
+        )
         for entity in self._book.entities():
-            self._add_history(entity, wanted, look, lasts)
+            self._add_history(entity, wanted, look, lasts, ahead.get(entity))
         now = self._clock.wall_s()
-        for entity in look.asked:
-            piece = _Piece(entity, look, lasts.get(entity, {}), wanted, now)
-            work.store(partial(self._settle, piece=piece))
+        pieces = [_Piece(entity, look, lasts.get(entity, {}), wanted, now) for entity in look.asked]
         for token in wanted.answers:
             work.store(partial(self._answered, token=token))
         if task_ids:
             self.tasks.look(self._client, task_ids, work)
-        self._pace.wait(began_s, len(work.messages))
+        self._store_looks(pieces, work)
+
+    def _store_looks(self, pieces: Sequence[_Piece], work: Work) -> None:
+        """With the end of the messages, or before a pause: what was found is not held up by what may still come."""
+        pause_s = self._pace.pause_s(len(work.messages))
+        if pause_s <= 0:
+            for piece in pieces:
+                work.store(partial(self._settle, piece=piece))
+            return
+        with self._store.write() as connection:
+            work.hold(connection)
+            for piece in pieces:
+                self._settle(connection, piece)
+        self._clock.sleep(pause_s)
 
     def _answered(self, connection: Connection, token: str) -> None:
         first = self._questions.cause(token, 0)
@@ -235,7 +250,29 @@ class Dispatcher:
 
     # -- stages passed ----------------------------------------------------------------------------
 
-    def _add_history(self, entity: str, wanted: Wanted, look: Look, lasts: dict[str, dict[int, Snapshot]]) -> None:
+    def _history_ahead(
+        self, ids: Mapping[str, Sequence[int]], lasts: Mapping[str, Mapping[int, Snapshot]]
+    ) -> dict[str, dict[str, Command]]:
+        """Pages of the stage history that are surely needed, to be read in the same request: new items have rows."""
+        room = BATCH_MAX_COMMANDS - sum(-(-len(found) // PAGE) for found in ids.values())
+        ahead: dict[str, dict[str, Command]] = {}
+        for entity, found in ids.items():
+            cursor = read_cursor(self._store, self._portal, history_cursor(entity)) if has_stages(entity) else None
+            unseen = sum(item_id not in lasts[entity] for item_id in found)
+            pages = unseen // PAGE + 1
+            if cursor is not None and unseen and pages <= room:
+                ahead[entity] = pages_after(int(cursor), type_id_of(entity) or 0, pages)
+                room -= pages
+        return ahead
+
+    def _add_history(
+        self,
+        entity: str,
+        wanted: Wanted,
+        look: Look,
+        lasts: dict[str, dict[int, Snapshot]],
+        ahead: Mapping[str, Command] | None,
+    ) -> None:
         """Read the stage history where something may have moved, and look at what moved without an event.
 
         The history is read after the items: it then tells every stage that the look shows.
@@ -249,12 +286,12 @@ class Dispatcher:
         type_id = type_id_of(entity)
         assert type_id is not None
         try:
-            rows = [
-                Sighting(owner, stage, row_id)
-                for row_id, owner, stage in rows_after(
-                    self._client, int(cursor), type_id, priority="interactive", expected=moved
-                )
-            ]
+            found, ended = rows_of(ahead, look.also, type_id) if ahead else ([], False)
+            if not ended:
+                after = found[-1][0] if found else int(cursor)
+                left = max(0, moved - len(found))
+                found += rows_after(self._client, after, type_id, priority="interactive", expected=left)
+            rows = [Sighting(owner, stage, row_id) for row_id, owner, stage in found]
         except PortalRefused as error:
             LOG.warning("portal=%s stages passed between two looks are not seen: %s", self._portal, error)
             return

@@ -17,7 +17,7 @@ from b24sync.portal.items import CONTACT, DEAL, FIRST_SMART_PROCESS, LEAD, list_
 from b24sync.portal.pages import PAGE, items_of
 from b24sync.portal.tasks import get_command, task_of
 from b24sync.transport.client import PortalClient
-from b24sync.transport.outcomes import Refused
+from b24sync.transport.outcomes import Outcome, Refused
 from b24sync.transport.protocol import Command
 
 LOG = logging.getLogger("b24sync.dispatch")
@@ -66,19 +66,31 @@ class Look:
 
     rows: dict[str, dict[int, dict[str, Any]]] = field(default_factory=dict)
     asked: dict[str, list[int]] = field(default_factory=dict)
+    also: dict[str, Outcome] = field(default_factory=dict)
     history: dict[str, tuple[str, int]] = field(default_factory=dict)
     """By kind: where the stage history was read from, and up to which row."""
 
 
-def look_at(client: PortalClient, book: RuleBook, wanted: Mapping[str, Sequence[int]]) -> Look:
+def look_at(
+    client: PortalClient,
+    book: RuleBook,
+    wanted: Mapping[str, Sequence[int]],
+    afterwards: Mapping[str, Command] | None = None,
+) -> Look:
     """Read items of any kinds. Cost: one request per 2,500 items, one per 50 tasks.
+
+    `afterwards`: commands that are run after those of the items, in the same request where there is room; their
+    answers are the look's `also`.
 
     A kind that the webhook may not read is as if it was not asked for. Raises PortalUnreachable, PortalBlocked.
     """
     look = Look({entity: {} for entity in wanted}, {entity: list(ids) for entity, ids in wanted.items()})
     pieces = list(_pieces(book, wanted))
-    commands = {f"l{index:05d}": command for index, (_, command) in enumerate(pieces)}
+    commands = {f"l{index:05d}": command for index, (_, command) in enumerate(pieces)} | dict(afterwards or {})
     for name, answer in client.read_all(commands, priority="interactive").items():
+        if afterwards and name in afterwards:
+            look.also[name] = answer
+            continue
         entity, command = pieces[int(name[1:])]
         if isinstance(answer, Refused):
             # One kind that the webhook may not read must not hold up the others.

@@ -8,7 +8,7 @@ from typing import Any
 from b24sync.errors import PortalRefused, PortalUnreachable
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
-from b24sync.transport.outcomes import Done, Refused
+from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
 PAGE = 50
@@ -75,20 +75,33 @@ def _some_pages(
 def _chained(
     client: PortalClient, page_after: PageAfter, id_key: str, after: int, priority: Priority, pages: int
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Pages of one batch, each filtered by the last id of the one before (`$result[p01][items][49][id]`).
+    commands = chained_commands(page_after, id_key, after, pages)
+    return chained_rows(commands, client.batch(commands, write=False, priority=priority, halt=True))
 
-    A short page leaves the next reference unresolved, which the portal does not call an error: the row count tells,
-    not an error.
+
+def chained_commands(
+    page_after: PageAfter, id_key: str, after: int, pages: int, *, prefix: str = "p"
+) -> dict[str, Command]:
+    """Pages for one batch, each filtered by the last id of the one before (`$result[p01][items][49][id]`).
+
+    A short page leaves the next reference unresolved, which the portal does not call an error: what such a page holds
+    is not to be used (`chained_rows` does not).
     """
     commands: dict[str, Command] = {}
     cursor: int | str = after
     for index in range(1, pages + 1):
-        commands[f"p{index:02d}"] = page_after(cursor)
-        cursor = f"$result[p{index:02d}][items][{PAGE - 1}][{id_key}]"
+        commands[f"{prefix}{index:02d}"] = page_after(cursor)
+        cursor = f"$result[{prefix}{index:02d}][items][{PAGE - 1}][{id_key}]"
+    return commands
+
+
+def chained_rows(commands: Mapping[str, Command], answers: Mapping[str, Outcome]) -> tuple[list[dict[str, Any]], bool]:
+    """The rows of chained pages, and whether the end was seen: a short page. Raises PortalRefused."""
     rows: list[dict[str, Any]] = []
-    for name, outcome in client.batch(commands, write=False, priority=priority, halt=True).items():
-        if isinstance(outcome, Refused) and name == "p01":
-            raise PortalRefused(commands[name].method, outcome.code, outcome.text)
+    for number, (name, command) in enumerate(commands.items()):
+        outcome = answers.get(name)
+        if isinstance(outcome, Refused) and number == 0:
+            raise PortalRefused(command.method, outcome.code, outcome.text)
         if not isinstance(outcome, Done):
             break
         page = items_of(outcome.result)

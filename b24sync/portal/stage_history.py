@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from b24sync.portal.items import DEAL, LEAD
-from b24sync.portal.pages import items_of, walk_by_id
+from b24sync.portal.pages import PageAfter, chained_commands, chained_rows, items_of, walk_by_id
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
+from b24sync.transport.outcomes import Outcome
 from b24sync.transport.protocol import Command
 
 METHOD = "crm.stagehistory.list"
@@ -50,6 +51,21 @@ def rows_after(
         yield int(row["ID"]), int(row["OWNER_ID"]), str(row[stage])
 
 
+def pages_after(after: int, entity_type_id: int, pages: int) -> dict[str, Command]:
+    """Commands for so many pages of 50 rows above `after`, to be put into one batch with others."""
+    select = ["ID", "OWNER_ID", "STATUS_ID" if entity_type_id == LEAD else "STAGE_ID"]
+    return chained_commands(_pages(select, entity_type_id), "ID", after, pages, prefix=f"h{entity_type_id}_")
+
+
+def rows_of(
+    commands: Mapping[str, Command], answers: Mapping[str, Outcome], entity_type_id: int
+) -> tuple[list[tuple[int, int, str]], bool]:
+    """What `pages_after` brought, as `rows_after` has it, and whether that is all. Raises PortalRefused."""
+    rows, ended = chained_rows(commands, answers)
+    stage = "STATUS_ID" if entity_type_id == LEAD else "STAGE_ID"
+    return [(int(row["ID"]), int(row["OWNER_ID"]), str(row[stage])) for row in rows], ended
+
+
 def history_after(client: PortalClient, after: int) -> Iterator[HistoryRow]:
     """Every row above `after` whole, oldest first, of all kinds. Cost: one request per 2,500 rows."""
     for row in _walk(client, after, WHOLE):
@@ -79,6 +95,11 @@ def _walk(
     priority: Priority = "bulk",
     expected: int = 0,
 ) -> Iterator[dict[str, Any]]:
+    page_after = _pages(select, entity_type_id)
+    return walk_by_id(client, page_after, id_key="ID", after=after, priority=priority, expected=expected)
+
+
+def _pages(select: Sequence[str], entity_type_id: int) -> PageAfter:
     def page_after(cursor: int | str) -> Command:
         params: dict[str, Any] = {
             "entityTypeId": entity_type_id,
@@ -89,4 +110,4 @@ def _walk(
         }
         return Command(METHOD, params)
 
-    return walk_by_id(client, page_after, id_key="ID", after=after, priority=priority, expected=expected)
+    return page_after

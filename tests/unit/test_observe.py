@@ -1,0 +1,172 @@
+"""Looks become causes and jobs, each once, on both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixed_clock import FixedClock
+from sqlalchemy import select
+
+from b24sync.automation.dispatch import BATCH, Pace
+from b24sync.automation.observe import IMPORTED, NEW, OLD, Observer, Seen, Writer
+from b24sync.automation.questions import Questions
+from b24sync.automation.rulebook import RuleBook, load_rules
+from b24sync.bulk.acts import SETS, busy_items, set_key
+from b24sync.config import build_config
+from b24sync.store.causes import Act
+from b24sync.store.engine import Store
+from b24sync.store.lanes import Lanes
+from b24sync.store.ledger import DONE, Ledger, Settled
+from b24sync.store.links import Link
+from b24sync.store.stage_entries import Sighting
+from b24sync.store.tables import inbox
+from b24sync.store.turns import next_turn
+
+PORTAL = "main"
+RULES = """
+from b24sync.automation import *
+one = Process("one", entity="deal")
+two = Process("two", entity="deal", imported=True)
+
+@one.on(entered("WON"))
+def won(deal, ctx): ...
+
+@one.on(changed("opportunity"))
+def sum_changed(deal, ctx): ...
+
+@two.on(created())
+def made(deal, ctx): ...
+
+@two.on(changed("opportunity"))
+def sum_changed_too(deal, ctx): ...
+"""
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> RuleBook:
+    (tmp_path / "rules.py").write_text(RULES, encoding="utf-8")
+    return load_rules(build_config({"paths": {"rules": ["rules.py"]}}, tmp_path))
+
+
+@pytest.fixture
+def observer(any_store: Store, any_clock: FixedClock, book: RuleBook) -> Observer:
+    return Observer(any_store, PORTAL, book, Lanes(any_store, any_clock))
+
+
+def row(stage: str = "NEW", opportunity: Any = 0) -> dict[str, Any]:
+    return {"id": 1, "stageId": stage, "opportunity": opportunity}
+
+
+def take(store: Store, observer: Observer, *seen: Seen, history: Any = (), writer: Writer | None = None) -> list[str]:
+    """Store a look; the causes that are new."""
+    with store.write() as connection:
+        found = observer.take(connection, "deal", seen, history, source="event", at=1.0, writer=writer)
+    return [cause.key for cause in found]
+
+
+def last(observer: Observer) -> Any:
+    return observer.snapshots.read("deal", [1])[1]
+
+
+def jobs(store: Store) -> list[str]:
+    with store.read() as connection:
+        return [kind.partition(":")[0] for (kind,) in connection.execute(select(inbox.c.kind).order_by(inbox.c.id))]
+
+
+def test_a_look_is_stored_once_and_starts_what_waits_for_it(any_store: Store, observer: Observer) -> None:
+    assert take(any_store, observer, Seen(1, row(), None, OLD)) == []
+    assert jobs(any_store) == []
+    changed = row("WON", 5)
+    found = take(any_store, observer, Seen(1, changed, last(observer)))
+    assert found == ["changed:opportunity#1", "left:NEW#1", "entered:WON#1"]
+    assert jobs(any_store) == ["one.sum_changed", "two.sum_changed_too", "one.won"]
+    assert take(any_store, observer, Seen(1, changed, last(observer))) == []
+    assert (last(observer).version, last(observer).fields["opportunity"]) == (3, 5)
+    assert take(any_store, observer, Seen(1, row("WON", 6), last(observer))) == ["changed:opportunity#2"]
+
+
+def test_the_history_tells_what_a_look_does_not_show(any_store: Store, observer: Observer) -> None:
+    take(any_store, observer, Seen(1, row(), None, OLD))
+    history = [Sighting(1, "WON", 11), Sighting(1, "NEW", 12)]
+    found = take(any_store, observer, Seen(1, row(), last(observer)), history=history)
+    assert found == ["left:NEW#1", "entered:WON#1", "left:WON#1", "entered:NEW#2"]
+    assert take(any_store, observer, Seen(1, row(), last(observer)), history=history) == []
+
+
+def test_imported_items_start_only_rules_that_count_them(any_store: Store, observer: Observer) -> None:
+    take(any_store, observer, Seen(1, row("WON", 7), None, IMPORTED))
+    assert jobs(any_store) == ["two.made", "two.sum_changed_too"]
+
+
+def test_new_items_have_changed_from_nothing_and_a_zero_is_nothing(any_store: Store, observer: Observer) -> None:
+    assert take(any_store, observer, Seen(1, row("NEW", 0), None, NEW)) == ["created:#1", "entered:NEW#1"]
+
+
+def test_a_writer_does_not_hear_itself(any_store: Store, observer: Observer) -> None:
+    take(any_store, observer, Seen(1, row(), None, OLD))
+    take(any_store, observer, Seen(1, row("NEW", 9), last(observer)), writer=Writer("one", "sum_changed"))
+    assert jobs(any_store) == ["two.sum_changed_too"]
+
+
+def test_an_item_that_is_gone_is_deleted_once(any_store: Store, observer: Observer) -> None:
+    take(any_store, observer, Seen(1, row(), None, OLD))
+    assert take(any_store, observer, Seen(1, None, last(observer))) == ["deleted:#1"]
+    assert take(any_store, observer, Seen(1, None, last(observer))) == []
+
+
+def test_acts_are_counted_by_process_item_and_time(any_store: Store, observer: Observer) -> None:
+    with any_store.write() as connection:
+        for at in (10.0, 20.0, 30.0):
+            observer.causes.note_act(connection, Act("one", "deal", 1, 1, "won", "set", "text", "1", at))
+    assert [observer.causes.count_acts("one", "deal", 1, since) for since in (0.0, 20.0, 31.0)] == [3, 2, 0]
+    assert observer.causes.count_acts("two", "deal", 1, 0.0) == 0
+    assert [act.at for act in observer.causes.acts_of("deal", 1)] == [10.0, 20.0, 30.0]
+
+
+def test_an_item_is_busy_while_a_write_to_it_is_under_way(any_store: Store, any_clock: FixedClock) -> None:
+    ledger = Ledger(any_store, PORTAL, SETS, any_clock)
+    keys = [set_key("deal", 7, "a"), set_key("item:130", 8, "b")]
+    assert [ledger.begin(key, None) for key in (*keys, keys[0])] == [True, True, False]
+    with any_store.read() as connection:
+        assert busy_items(connection, PORTAL, "deal") == {7}
+        assert busy_items(connection, PORTAL, "item:130") == {8}
+    ledger.settle([Settled(key, DONE, portal_id="1") for key in keys])
+    with any_store.read() as connection:
+        assert busy_items(connection, PORTAL, "deal") == set()
+
+
+def test_turns_are_drawn_once_per_cause(any_store: Store) -> None:
+    links = [Link("one", "deal", deal, "turn", "turn", "", cause) for deal, cause in ((1, 10), (2, 11), (1, 12))]
+    assert [next_turn(any_store, PORTAL, link) for link in (*links, *links)] == [0, 1, 2, 0, 1, 2]
+
+
+def test_the_first_answer_of_a_question_counts(any_store: Store, any_clock: FixedClock) -> None:
+    questions = Questions(any_store, PORTAL, any_clock)
+    token = questions.token("one/deal:1/ask")
+    assert token == questions.token("one/deal:1/ask") != questions.token("one/deal:2/ask")
+    link = Link("one", "deal", 1, "way", "question", token, 5)
+    questions.put(link, "Как?", ["A", "B"])
+    assert questions.answer(token, "C") is None
+    assert (questions.answer(token, "B"), questions.answer(token, "A")) == ("B", "B")
+    questions.put(link, "Как?", ["A", "B"])
+    found = questions.find(token)
+    assert found is not None and found.answer == "B"
+    assert jobs(any_store) == ["answer"]
+    assert questions.find("nothing") is None
+
+
+def test_a_flood_is_read_in_few_looks_and_single_events_at_once() -> None:
+    clock = FixedClock()
+    pace = Pace(clock)
+    for _ in range(200):
+        clock.pass_time(0.2)
+        assert pace.pause_s(1) == 0.0
+    began, looks, waiting = clock.boot_s(), 0, 5.0
+    while clock.boot_s() - began < 320.0:  # 16,000 events, 50 a second
+        pause_s = 0.1 + pace.pause_s(int(waiting))
+        clock.pass_time(pause_s)
+        waiting, looks = 50.0 * pause_s, looks + 1
+    assert looks <= 20
+    assert pace.pause_s(BATCH) == 0.0
