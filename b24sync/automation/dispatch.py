@@ -253,14 +253,16 @@ class Dispatcher:
     def _history_ahead(
         self, ids: Mapping[str, Sequence[int]], lasts: Mapping[str, Mapping[int, Snapshot]]
     ) -> dict[str, dict[str, Command]]:
-        """Pages of the stage history that are surely needed, to be read in the same request: new items have rows."""
+        """Pages of the stage history to be read in the same request: of new items there are rows, and with a few items
+        one page more costs less than asking again.
+        """
         room = BATCH_MAX_COMMANDS - sum(-(-len(found) // PAGE) for found in ids.values())
         ahead: dict[str, dict[str, Command]] = {}
         for entity, found in ids.items():
             cursor = read_cursor(self._store, self._portal, history_cursor(entity)) if has_stages(entity) else None
             unseen = sum(item_id not in lasts[entity] for item_id in found)
             pages = unseen // PAGE + 1
-            if cursor is not None and unseen and pages <= room:
+            if cursor is not None and (unseen or len(found) <= PAGE) and pages <= room:
                 ahead[entity] = pages_after(int(cursor), type_id_of(entity) or 0, pages)
                 room -= pages
         return ahead
@@ -281,7 +283,7 @@ class Dispatcher:
             return
         cursor = read_cursor(self._store, self._portal, history_cursor(entity))
         moved = self._moved(look.rows.get(entity, {}), lasts.get(entity, {}))
-        if cursor is None or not (moved or entity in wanted.histories):
+        if cursor is None or not (moved or ahead or entity in wanted.histories):
             return
         type_id = type_id_of(entity)
         assert type_id is not None
