@@ -283,6 +283,8 @@ CASES: Sequence[Case] = (
     Case(
         "portal_work", "16,000 deals that cost the portal work: its budget of 480 s in ten minutes counts.", portal_work
     ),
+    Case("event_to_act", "From a user's act on an idle portal to the rule's.", event_to_act),
+    Case("flood", "Requests of the daemon for a change of every deal, and for the echoes of an import.", flood),
     Case("together", "Three imports at once on one store, and interactive calls beside them.", together),
     Case("client_cpu", "Processor time of the command line.", client_cpu),
     Case("start_up", "Start of the command line.", start_up),
@@ -293,7 +295,5 @@ CASES: Sequence[Case] = (
     Case("night_memory", "Peak memory of a recount of 100,000 deals.", night_memory),
     Case("reports", "Reports on 100,000 deals.", reports),
     Case("large_files", "A CSV of a million rows planned and applied; a workbook of 100,000 rows read.", large_files),
-    Case("event_to_act", "From a user's act on an idle portal to the rule's.", event_to_act),
-    Case("flood", "Requests of the daemon for a change of every deal, and for the echoes of an import.", flood),
     Case("client_groups", "1,000 companies get an extranet group each, their contacts invited.", client_groups),
 )
