@@ -1,5 +1,7 @@
 """Сроки стадии: a deal enters a stage -> when it began, its planned days and planned end stand in the deal at once.
 
+Diagram: docs/processes/stage_dates.md
+
 When    a deal enters a stage of a pipeline that has `[[stages.norm]]`
 Does    writes the fields of docs/reports.md, and a norm's own field of planned days where it is empty
 Again?  the same values change nothing; the nightly recount repairs what was missed

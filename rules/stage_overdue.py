@@ -1,5 +1,7 @@
 """Стадия просрочена: a deal's planned days run out -> word to its responsible and the head of the department.
 
+Diagram: docs/processes/stage_overdue.md
+
 When    the recounted field of days left falls below zero (docs/reports.md); the nightly recount writes it
 Does    a notification to the responsible and, with `head`, to the head of the responsible's department
 Again?  once per stay in a stage: days left only fall while a deal stands in it. What was overdue for longer than
