@@ -36,6 +36,23 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+class OAuthConfig(Closed):
+    """A local application of the portal, for what an incoming webhook may not do (settings/oauth/index.md)."""
+
+    client_id: str
+    client_secret: SecretStr | None = None
+    client_secret_file: Path | None = None
+    server: str = "https://oauth.bitrix24.tech"
+
+    @field_validator("server")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+            raise ValueError("must be https: plain http is accepted on loopback only (the sandbox)")
+        return value
+
+
 class PortalConfig(Closed):
     """One portal: its incoming webhook and how its people's clocks run."""
 
@@ -46,6 +63,7 @@ class PortalConfig(Closed):
     application_tokens: tuple[SecretStr, ...] = ()
     timezone: str = "Europe/Moscow"
     hosts: tuple[str, ...] = ()
+    oauth: OAuthConfig | None = None
 
     @field_validator("webhook", "role_webhook")
     @classmethod
@@ -279,6 +297,20 @@ class Config(Closed):
             reason = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(f"{key} of portal {portal_name!r}: {path}: {reason}") from None
         return url.rstrip("/") + "/"
+
+    def client_secret_of(self, name: str) -> str:
+        """The client secret of a portal's application. Raises ConfigError when absent or unreadable."""
+        _, portal = self.portal_named(name)
+        oauth = portal.oauth
+        if oauth is not None and oauth.client_secret is not None:
+            return oauth.client_secret.get_secret_value()
+        if oauth is None or oauth.client_secret_file is None:
+            raise ConfigError(f"The application of portal {name!r} has no client_secret.", ["set it, or its file"])
+        path = self.resolve(oauth.client_secret_file)
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"client_secret_file of portal {name!r}: {path}: {error.strerror}") from None
 
     def store_url(self) -> str:
         """The store's URL with an SQLite path made absolute from the config file's folder."""

@@ -24,7 +24,11 @@ TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes"
 _EVENT = {
     "type": "object",
     "properties": {
-        "event": {"type": "string", "description": "ONCRMDEALUPDATE, ...; absent in robots' calls"},
+        "event": {
+            "type": "string",
+            "pattern": "^[A-Z][A-Z0-9_.]{2,99}$",
+            "description": "ONCRMDEALUPDATE, ...; a robot's call has event_token and document_id instead",
+        },
         "data": {"type": "object"},
         "ts": {"type": "string"},
         "auth": {
@@ -33,7 +37,7 @@ _EVENT = {
             "required": ["application_token"],
         },
     },
-    "required": ["auth"],
+    "required": ["event", "auth"],
 }
 _HOOK_DOCS: dict[str, Any] = {
     "summary": "Events of outgoing webhooks and applications",

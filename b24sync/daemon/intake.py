@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
 from b24sync.errors import StoreError
-from b24sync.portal.events import PortalEvent
+from b24sync.portal.events import UNINSTALL, PortalEvent
 from b24sync.store.group_commit import GroupCommit
 from b24sync.store.jobs import DISPATCH
 from b24sync.store.lanes import Message
@@ -25,6 +26,10 @@ MAX_BODY_BYTES = 256 * 1024
 """Events carry ids; the largest known ones, of bots and robots, take some kilobytes."""
 BODY_S = 5.0
 """How long a client may take to send its body."""
+TOKENS_EVERY_S = 2.0
+"""So often may an unknown token make us read the known ones again: the worker may have accepted an installation."""
+OAUTH = "oauth"
+"""The lane of installations (`daemon/apps.py`)."""
 COMMIT_S = 20.0
 """How long a client waits for a store that is locked; what is committed later is no harm."""
 
@@ -48,6 +53,10 @@ class Senders:
         return found
 
 
+def _nobody_expects_it(_event: PortalEvent) -> str | None:
+    return None
+
+
 class Intake:
     """Takes events in. `counts`: answers by (portal or empty, status), for `/metrics`."""
 
@@ -57,10 +66,18 @@ class Intake:
         commit: GroupCommit,
         *,
         on_member: Callable[[str, str], None] = lambda portal, member_id: None,
+        installs: Callable[[PortalEvent], str | None] = _nobody_expects_it,
+        tokens: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
+        """`on_member` hears a portal's member_id, `installs` takes the grant of an installation, `tokens` reads the
+        known ones anew. All of them block.
+        """
         self._senders = senders
         self._commit = commit
         self._on_member = on_member
+        self._installs = installs
+        self._tokens = tokens
+        self._tokens_read_s = 0.0
         self._members: dict[str, str] = {}
         self.counts: Counter[tuple[str, int]] = Counter()
 
@@ -80,26 +97,46 @@ class Intake:
             event = PortalEvent.received(body, content_type)
         except NotReadable as error:
             return "", (400, str(error))
-        portal = self._senders.portal_of(event.token)
-        if portal is None:
-            return "", (403, "the application token is not known here")
+        portal = ""
         try:
             async with asyncio.timeout(COMMIT_S):
-                await self._commit.publish(Message(portal, DISPATCH, event.kind, event.body))
+                if event.grant and (installed := await asyncio.to_thread(self._installs, event)):
+                    return installed, (200, "ok")
+                sender = await self._sender(event.token)
+                if sender is None:
+                    return "", (403, "the application token is not known here")
+                portal = sender
+                await self._publish(portal, event)
+                await self._note_member(portal, event.member_id)
         except (StoreError, TimeoutError) as error:
             LOG.error("portal=%s event=%s not stored: %s", portal, event.name, error or "locked")  # noqa: TRY400
             return portal, (503, "the event was not stored")
         except Exception:
             LOG.exception("portal=%s event=%s was not stored", portal, event.name)
             return portal, (503, "the event was not stored")
-        self._note_member(portal, event.member_id)
         return portal, (200, "ok")
 
-    def _note_member(self, portal: str, member_id: str) -> None:
+    async def _publish(self, portal: str, event: PortalEvent) -> None:
+        if event.name == UNINSTALL:
+            await self._commit.publish(Message(portal, OAUTH, UNINSTALL))
+        await self._commit.publish(Message(portal, DISPATCH, event.kind, event.body))
+
+    async def _sender(self, token: str) -> str | None:
+        """The portal that a token names. An unknown one makes us read the known ones again, but not too often."""
+        portal = self._senders.portal_of(token)
+        if portal is None and self._tokens is not None and token:
+            now = time.monotonic()
+            if now - self._tokens_read_s > TOKENS_EVERY_S:
+                self._tokens_read_s = now
+                self._senders = Senders(await asyncio.to_thread(self._tokens))
+                portal = self._senders.portal_of(token)
+        return portal
+
+    async def _note_member(self, portal: str, member_id: str) -> None:
         known = self._members.get(portal)
         if not member_id or known == member_id:
             return
         if known is not None:
             LOG.warning("portal=%s events come from another member_id than before: is its token used twice?", portal)
         self._members[portal] = member_id
-        self._on_member(portal, member_id)
+        await asyncio.to_thread(self._on_member, portal, member_id)

@@ -18,6 +18,7 @@ from functools import partial
 import uvicorn
 
 from b24sync.daemon.app import HOOK, PatientProtocol, Probes, create_app
+from b24sync.daemon.apps import Apps
 from b24sync.daemon.intake import Intake, Senders
 from b24sync.daemon.probes import metrics_text, readiness
 from b24sync.daemon.questions import question_pages
@@ -114,7 +115,13 @@ def run_serve(daemon: Daemon, worker_command: Sequence[str] | None, say: Callabl
     worker = WorkerProcess(worker_command)
     commit = GroupCommit(daemon.store, daemon.clock, worker.wake)
     tokens = application_tokens(daemon)
-    intake = Intake(Senders(tokens), commit, on_member=lambda portal, member: note_member(daemon.store, portal, member))
+    intake = Intake(
+        Senders(tokens),
+        commit,
+        on_member=lambda portal, member: note_member(daemon.store, portal, member),
+        installs=Apps(daemon).take,
+        tokens=lambda: application_tokens(daemon),
+    )
     probes = Probes(ready=lambda: readiness(daemon, worker.alive), metrics=lambda: metrics_text(daemon, intake, commit))
     config = uvicorn.Config(
         create_app(intake, probes, commit.close, [question_pages(partial(questions_of, daemon))]),

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from b24sync.automation.dispatch import BATCH
 from b24sync.automation.engine import Handler, Work
@@ -20,8 +21,10 @@ from b24sync.automation.questions import Questions
 from b24sync.automation.schedule import Schedule
 from b24sync.clock import Clock, SystemClock
 from b24sync.config import Config, PortalConfig, load_config
+from b24sync.daemon.intake import OAUTH
 from b24sync.daemon.nightly import is_wanted, limit_s, recount
 from b24sync.reporting.stage_begins import StageBegins
+from b24sync.store.app_grants import app_tokens
 from b24sync.store.cursors import save_cursor
 from b24sync.store.engine import Store, open_store
 from b24sync.store.jobs import DISPATCH, Jobs
@@ -30,6 +33,7 @@ from b24sync.transport.address import Address
 from b24sync.transport.client import PortalClient, credential_of
 from b24sync.transport.gate import Gate, Limits
 from b24sync.transport.masking import MASK
+from b24sync.transport.oauth import AppClient, AppTokens
 
 BEAT = "worker_beat"
 RETENTION_LINE = "30 3 * * *"
@@ -55,6 +59,20 @@ class Daemon:
             gate = Gate(self.store, portal, credential_of(webhook), limits, self.clock)
             address = Address(self.store, portal, webhook, self.portals[portal].hosts)
             clients[portal] = PortalClient(address, gate, self.clock)
+        return clients[portal]
+
+    def app_client(self, portal: str) -> AppClient:
+        """The calling thread's client as the portal's application. Raises ConfigError without `[portal.oauth]`."""
+        clients: dict[str, AppClient] = self._clients.__dict__.setdefault("apps", {})
+        if portal not in clients:
+            secret, oauth = self.config.client_secret_of(portal), self.portals[portal].oauth
+            assert oauth is not None
+            host = urlsplit(self.config.webhook_of(portal))
+            base = f"{host.scheme}://{host.netloc}/rest/"
+            gate = Gate(self.store, portal, f"app {oauth.client_id}", Limits.of(self.config.limits), self.clock)
+            address = Address(self.store, portal, base, self.portals[portal].hosts)
+            tokens = AppTokens(self.store, portal, oauth.client_id, secret, self.clock, oauth.server)
+            clients[portal] = AppClient(address, gate, self.clock, tokens)
         return clients[portal]
 
     def rules(self, portal: str) -> PortalRules:
@@ -90,8 +108,11 @@ def opened_daemon(config_path: Path, portal: str | None) -> Iterator[Daemon]:
 
 
 def application_tokens(daemon: Daemon) -> dict[str, str]:
-    """Portal name by token."""
-    return {
+    """Portal name by token: those of the configuration, and those of installed applications."""
+    installed = {token: name for token, name in app_tokens(daemon.store).items() if name in daemon.portals}
+    for token in installed:
+        MASK.add(token)
+    return installed | {
         token.get_secret_value(): name for name, portal in daemon.portals.items() for token in portal.application_tokens
     }
 
@@ -105,6 +126,8 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
     def of_rules(run: Callable[[PortalRules, Work], None]) -> Callable[[Work], None]:
         return lambda work: run(daemon.rules(work.portal), work)
 
+    from b24sync.daemon.apps import run_oauth_lane
+
     def count_days(work: Work) -> None:
         recount(daemon.config, daemon.store, daemon.clock, work.portal, daemon.portals[work.portal])
 
@@ -112,6 +135,7 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
     return {
         DISPATCH: Handler(of_rules(PortalRules.dispatch), batch=BATCH),
         "cron:recount": Handler(count_days, limit_s=limit_s(daemon.config)),
+        OAUTH: Handler(lambda work: run_oauth_lane(daemon, work)),
         "cron:retention": Handler(forget_old),
         "cron:sweep": Handler(of_rules(PortalRules.sweep)),
         START_LANE: Handler(of_rules(PortalRules.start_watching)),

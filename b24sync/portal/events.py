@@ -13,14 +13,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from b24sync.transport.php_forms import NotReadable, read_body
 
 ROBOT = "ROBOT"
 PLACEMENT = "PLACEMENT"
-INSTALL, UNINSTALL = "ONAPPINSTALL", "ONAPPUNINSTALL"
+INSTALL, UPDATE, UNINSTALL = "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL"
 UNDEFINED = "undefined"
 HIDDEN = "***"
 SECRETS = frozenset(
@@ -41,7 +41,9 @@ class PortalEvent:
 
     name: str
     body: dict[str, Any]
-    token: str = ""
+    token: str = field(default="", repr=False)
+    grant: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The `auth` of an installation, with its tokens: it is the application's grant, and stored nowhere else."""
 
     @classmethod
     def received(cls, body: bytes, content_type: str) -> PortalEvent:
@@ -49,7 +51,9 @@ class PortalEvent:
         tree = read_body(body, content_type)
         auth = tree.get("auth")
         token = auth.get("application_token") if isinstance(auth, dict) else tree.get("APPLICATION_TOKEN")
-        return cls(_name(tree), _hidden(tree), token if isinstance(token, str) else "")
+        name = _name(tree)
+        grant = _map(auth) if name in (INSTALL, UPDATE) else {}
+        return cls(name, _hidden(tree), token if isinstance(token, str) else "", grant)
 
     @classmethod
     def stored(cls, body: Mapping[str, Any]) -> PortalEvent:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from b24sync.errors import StoreError
 from b24sync.store.engine import Store, sqlite_path
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a test compares it with the files in `migrations/versions`."""
 
 _POSTGRES_LOCK = 0x62323473  # "b24s"

@@ -427,3 +427,17 @@ nights = Table(
 )
 """Nightly recounts. `as_of` is fixed when the night starts and kept by every run that belongs to it."""
 Index("nights_newest", nights.c.portal, nights.c.id)
+
+app_grants = Table(
+    "app_grants",
+    metadata,
+    Column("portal", String(64), primary_key=True),
+    Column("state", String(16), primary_key=True),
+    Column("access_token", Text, nullable=False),
+    Column("refresh_token", Text, nullable=False),
+    Column("application_token", Text, nullable=False),
+    Column("member_id", String(64), nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+"""Tokens of a portal's OAuth application: pending until the portal has accepted them, then active."""

@@ -68,7 +68,7 @@ class PortalClient:
     def __init__(self, address: Address, gate: Gate, clock: Clock, *, session: requests.Session | None = None) -> None:
         self.gate = gate
         self.clock = clock
-        self._address = address
+        self.address = self._address = address
         self._session = session or requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
         # Proxies of the environment are used for real portals, never for loopback; .netrc never: the URL is
