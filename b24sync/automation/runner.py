@@ -3,7 +3,7 @@
 One loop, woken by `wake()` (the publisher's process writes to our standard input) and otherwise looking every
 0.2 s for what other processes wrote. A lane that loops or raises stops only itself: after its handler's limit
 the job is interrupted, which is a failed try; one that cannot be interrupted gives up its lane and the process
-asks to be replaced (`run` returns False).
+asks to be replaced (`run` returns False, as when a stop did not wait for the last job's end).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class LocalRunner:
         self._wake.set()
 
     def run(self, stop: threading.Event) -> bool:
-        """Work until `stop`; False = a job is stuck and this process should be replaced."""
+        """Work until `stop`; False = a job is still at it, so this process has to be ended the hard way."""
         pool = ThreadPoolExecutor(self._threads, "lane")
         self._mend_clock()
         self._crons.set_up()
@@ -99,7 +99,7 @@ class LocalRunner:
         finally:
             ended = self._wait_for_jobs()
             pool.shutdown(wait=ended, cancel_futures=True)
-        return not self._stuck
+        return ended
 
     def _step(self, pool: ThreadPoolExecutor) -> None:
         if self._every("cron", CRON_EVERY_S):

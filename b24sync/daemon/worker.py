@@ -41,7 +41,7 @@ def run_worker(daemon: Daemon, *, under_serve: bool, say: Callable[[str], None])
         return 0
     daemon.store.close()
     sys.stderr.flush()
-    os._exit(REPLACE_ME)  # the thread of the stuck job would keep the interpreter
+    os._exit(0 if stop.is_set() else REPLACE_ME)  # the job's thread would keep the interpreter
 
 
 def _listen(wake: Callable[[], None], end: Callable[[], None]) -> None:

@@ -55,9 +55,9 @@ def open_processes(quick: bool, say: Say) -> list[Result]:
             time.sleep(watched_s)
             idle = (cpu_s(worker.pid) - before) / watched_s
             memory = peak_mb(worker.pid)
-            _hold_a_lane(config.parent / "bench.db")
             worker.kill()
             worker.wait()
+        _leave_a_job(config.parent / "bench.db")
         began = time.monotonic()
         with started(b24sync(config, "worker"), r"(works) on the lanes"):
             _wait_for_the_lane(config.parent / "bench.db")
@@ -84,8 +84,8 @@ def _plant(path: Path, count: int) -> None:
     store.close()
 
 
-def _hold_a_lane(path: Path) -> None:
-    """A message that nobody has done yet when the worker is killed."""
+def _leave_a_job(path: Path) -> None:
+    """A job that came in while no worker was there."""
     from b24sync.clock import SystemClock
     from b24sync.store.engine import open_store
     from b24sync.store.lanes import Lanes, Message

@@ -10,18 +10,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from migrated_store import migrated_store
+from sqlalchemy import select
 
 from b24sync.automation import runner as runner_module
 from b24sync.automation.engine import Handler, Work
 from b24sync.automation.runner import LocalRunner
-from b24sync.automation.schedule import Crons
+from b24sync.automation.schedule import Crons, Schedule
 from b24sync.clock import SystemClock
+from b24sync.errors import RetryLater
 from b24sync.store.engine import Store
 from b24sync.store.jobs import Jobs
 from b24sync.store.lanes import Lanes, Message
+from b24sync.store.tables import crons
 
 WAIT_S = 30.0
 
@@ -220,5 +224,48 @@ def test_a_portal_does_not_take_all_threads(store: Store) -> None:
         wait_until(lambda: got == ["quick"])
     finally:
         release.set()
+        stop.set()
+        thread.join(WAIT_S)
+
+
+class SetClock(SystemClock):
+    """The machine's clock, until somebody sets it."""
+
+    offset_s = 0.0
+
+    def wall_s(self) -> float:
+        return super().wall_s() + self.offset_s
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_by_an_hour_stops_nothing(store: Store, jump_s: float) -> None:
+    clock = SetClock()
+    got: list[str] = []
+    failed = threading.Event()
+
+    def run(work: Work) -> None:
+        if work.message.kind == "backs off" and not failed.is_set():
+            failed.set()
+            raise RetryLater("not yet", retry_after_s=120)
+        got.append(work.message.kind)
+
+    lanes = Lanes(store, clock)
+    schedule = Schedule("main", "sweep", "10m", ZoneInfo("Europe/Moscow"))
+    handlers = {"deal": Handler(run), "cron": Handler(lambda work: got.append("tick"))}
+    made = LocalRunner(store, clock, handlers, Crons(store, clock, [schedule]), ["main"])
+    stop = threading.Event()
+    thread = threading.Thread(target=made.run, args=(stop,))
+    thread.start()
+    try:
+        lanes.publish_now([Message("main", "deal:1", "backs off")])
+        wait_until(lambda: failed.is_set() and got == ["tick"] and states(store)["deal:1 backs off"] == "retrying")
+        clock.offset_s = jump_s
+        wait_until(lambda: "backs off" in got)
+        lanes.publish_now([Message("main", "deal:2", "new")])
+        wait_until(lambda: "new" in got)
+        with store.read() as connection:
+            next_at = connection.execute(select(crons.c.next_at)).scalar_one()
+        assert next_at - clock.wall_s() < 2 * 600, "the next tick is near again"
+    finally:
         stop.set()
         thread.join(WAIT_S)
