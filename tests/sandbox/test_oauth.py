@@ -15,7 +15,7 @@ from sandbox_process import SandboxProcess, running_sandbox
 from b24sync.clock import SystemClock
 from b24sync.daemon.wiring import Daemon, opened_daemon
 from b24sync.errors import PortalBlocked
-from b24sync.store.app_grants import PENDING, AppGrants
+from b24sync.store.app_grants import PENDING, AppGrants, Grant
 from b24sync.store.jobs import Jobs
 
 APP_TOKEN = "sandbox0application0token0000001"
@@ -27,10 +27,10 @@ def sandbox() -> Iterator[SandboxProcess]:
         yield started
 
 
-@contextmanager
-def daemon_of(sandbox: SandboxProcess, folder: Path) -> Iterator[DaemonProcess]:
-    """A daemon of the sandbox's portal with its application configured."""
-    app = f"""
+def config_of(sandbox: SandboxProcess) -> str:
+    """The sandbox's portal with its application."""
+    portal, limits = sandbox.toml_block.split("[limits]")
+    return f"""{portal}
 [portal.oauth]
 client_id = "local.sandbox0001"
 client_secret = "sandboxclientsecret0001"
@@ -40,10 +40,12 @@ port = 0
 public_url = "https://b24sync.example.ru"
 [sweep]
 every = "1d"
-"""
-    block, limits = sandbox.toml_block.split("[limits]")
-    config = f"{block}\n{app}\n[limits]{limits}"
-    with running_daemon(folder, config=config) as daemon:
+[limits]{limits}"""
+
+
+@contextmanager
+def daemon_of(sandbox: SandboxProcess, folder: Path) -> Iterator[DaemonProcess]:
+    with running_daemon(folder, config=config_of(sandbox)) as daemon:
         yield daemon
 
 
@@ -106,10 +108,11 @@ def test_a_forged_installation_changes_nothing(sandbox: SandboxProcess, tmp_path
 def test_an_expired_token_is_refreshed_once_for_all_threads_and_persisted(
     sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
-    with daemon_of(sandbox, tmp_path) as daemon:
-        daemon.post(install(sandbox))
-        wait_until(lambda: grant(tmp_path) is not None)
-    before = grant(tmp_path)
+    (tmp_path / "config.toml").write_text(config_of(sandbox), encoding="utf-8")
+    tokens = sandbox.post("oauth/install")
+    before = Grant(tokens["access_token"], tokens["refresh_token"], APP_TOKEN, "member", "crm", 0.0)
+    with beside(tmp_path) as daemon:
+        AppGrants(daemon.store, "main").put(before)
     sandbox.post("oauth/expire")
     results: list[str] = []
 
