@@ -171,6 +171,9 @@ def test_a_portal_where_only_people_make_groups_external() -> None:
     assert group_row(portal, group_id)["IS_EXTRANET"] == "N"
     portal.act("group.extranet", group="ООО Ромашка")
     assert group_row(portal, group_id)["IS_EXTRANET"] == "Y"
+    # as the command line gives it
+    portal.act("group.extranet", group=str(group_id), extranet="false")
+    assert group_row(portal, group_id)["IS_EXTRANET"] == "N"
 
 
 @pytest.mark.parametrize(

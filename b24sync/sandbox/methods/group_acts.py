@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..model.groups import ACTIVE_ROLES, MEMBER, OWNER, PENDING, Group, Relation
-from ..model.planting import plant_group
+from ..model.planting import plant_group, truth
 from ..model.users import User
 from ..portal import Portal
 from ..registry import act
@@ -40,7 +40,7 @@ def accept_portal(portal: Portal, params: Params) -> Params:
     user = user_named(portal, params)
     user.confirmed = True
     joined = []
-    if params.get("groups", portal.switches.portal_invitation_joins_groups):
+    if truth(params.get("groups", portal.switches.portal_invitation_joins_groups)):
         for group in portal.groups:
             relation = group.relations.get(user.id)
             if relation is not None and relation.role == PENDING:
@@ -89,7 +89,7 @@ def join_group(portal: Portal, params: Params) -> Params:
 def make_external(portal: Portal, params: Params) -> Params:
     """group, extranet (default true): the owner ticks the box in the group's settings, or takes it out."""
     group = group_named(portal, params)
-    if params.get("extranet", True):
+    if truth(params.get("extranet", True)):
         group.open_to_guests()
     else:
         group.sites = [site for site in group.sites if site != "co"]
