@@ -83,6 +83,8 @@ def listed(options: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
+    if not rows:
+        click.echo("No client groups yet: b24sync groups sync makes them.")
     for row in rows:
         people = ", ".join(f"{one['email']}: {one['state']}" for one in row["people"]) or "nobody invited"
         click.echo(f"company {row['company_id']} ({row['company']}): group {row['group_id']}: {people}")

@@ -190,6 +190,7 @@ def test_names_that_the_portal_does_not_know_are_refused_before_anything_is_writ
 
 def test_the_list_shows_who_has_not_accepted_yet(desk: Desk) -> None:
     plant(desk, ROMASHKA, Client("ИП Лист", ("list@mail.ru",)))
+    assert "No client groups yet" in desk.run("groups", "list").stdout
     sync(desk)
     desk.sandbox.act("user.accept", user="anna@romashka.ru", groups=True)
     rows = {row["company_id"]: row for row in desk.listed("groups", "list", "--json")}
