@@ -70,11 +70,12 @@ def apply(options: dict[str, Any], blueprint_path: Path | None, yes: bool, destr
             confirm(f"Make this in the portal{' and DELETE what is named' if deletes else ''}?", yes=yes)
         refused = provisioner.apply(found, say, destroy=destroy)
         left = provisioner.plan()
-    if not left.empty:
-        raise ConfigError("The portal still lacks:", left.lines())
-    for line in refused:
-        say(f"not deleted: {line}")
-    return SOME_REFUSED if refused else None
+    if left.makes:
+        raise ConfigError("The portal still lacks:", [step.line for step in left.makes])
+    not_taken = [f"the portal did not take: {line}" for line in left.lines()]
+    for line in (*not_taken, *(f"not deleted: {line}" for line in refused)):
+        say(line)
+    return SOME_REFUSED if not_taken or refused else None
 
 
 @command.command("drift")

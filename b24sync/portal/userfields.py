@@ -33,7 +33,10 @@ class ValueRow:
 
 @dataclass(frozen=True, slots=True)
 class UserFieldRow:
-    """A user field as the portal has it. `code` is the portal's full name; `settings` keep their upper case."""
+    """A user field as the portal has it. `code` is the portal's full name; `settings` keep their upper case.
+
+    `label` is empty where the portal does not tell it.
+    """
 
     id: int
     code: str
@@ -176,11 +179,11 @@ def _row(row: Mapping[str, Any], described: Mapping[str, Mapping[str, Any]]) -> 
         int(of("ID", "id")),
         code,
         str(of("USER_TYPE_ID", "userTypeId")),
-        _label(of("EDIT_FORM_LABEL", "editFormLabel"), known) or code,
+        _label(of("EDIT_FORM_LABEL", "editFormLabel"), known),
         is_yes(of("MULTIPLE", "multiple")),
         is_yes(of("MANDATORY", "mandatory")),
         # Written Y or N, read N, I, E or S (crm-deal-userfield-list.md).
-        str(of("SHOW_FILTER", "showFilter") or "N").upper() not in ("N", "FALSE", "0"),
+        str(of("SHOW_FILTER", "showFilter") or "Y").upper() not in ("N", "FALSE", "0"),
         int(of("SORT", "sort") or 0),
         _settings(settings),
         tuple(_values(of("LIST", "enum") or known.get("items") or [])),

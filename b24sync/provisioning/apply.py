@@ -161,7 +161,7 @@ class Provisioner:
 
         def find() -> str | None:
             row = self._type_row(step.row.id)
-            same = row is not None and all(row.switches.get(name, False) == on for name, on in step.switches.items())
+            same = row is not None and all(row.switches.get(name, on) == on for name, on in step.switches.items())
             return str(step.row.id) if row is not None and same and row.title == step.spec.title else None
 
         def make(sending: Sending) -> str:
@@ -233,7 +233,7 @@ class Provisioner:
 
         def find() -> str | None:
             rows = structure.stage_rows(self._client, dictionary)
-            done = any((one.id, one.name, one.sort, one.color.upper()) == wanted for one in rows)
+            done = any((one.id, one.name, one.sort, one.color.upper() or wanted[3]) == wanted for one in rows)
             return str(row.id) if done else None
 
         def make(sending: Sending) -> str:

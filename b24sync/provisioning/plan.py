@@ -186,12 +186,22 @@ class StructurePlan:
         """What would be made or changed, in words and in order."""
         return [step.line for step in self.steps]
 
+    @property
+    def makes(self) -> list[Make | Change]:
+        """Steps that add what is absent; the others change what is there."""
+        return [
+            step
+            for step in self.steps
+            if isinstance(step, MakeType | MakePipeline | MakeField | AddValues)
+            or (isinstance(step, ShapeStages) and step.changes.add)
+        ]
+
     def as_dict(self) -> dict[str, list[str]]:
         """The shape of `--json`."""
-        adds = [step for step in self.steps if isinstance(step, MakeType | MakePipeline | MakeField | AddValues)]
+        makes = self.makes
         return {
-            "to_make": [step.line for step in adds],
-            "to_change": [step.line for step in self.steps if step not in adds],
+            "to_make": [step.line for step in makes],
+            "to_change": [step.line for step in self.steps if step not in makes],
             "to_delete": [step.line for step in self.deletes],
             "left_alone": self.left_alone,
             "conflicts": self.conflicts,
@@ -240,7 +250,7 @@ def with_implied_switches(spec: TypeSpec, blueprint: Blueprint) -> TypeSpec:
 
 
 def _compare_type(plan: StructurePlan, spec: TypeSpec, row: TypeRow, made: Made) -> None:
-    differing = {name: on for name, on in spec.switches.items() if row.switches.get(name, False) != on}
+    differing = {name: on for name, on in spec.switches.items() if row.switches.get(name, on) != on}
     if row.title == spec.title and not differing:
         return
     change = ChangeType(spec, row, differing)
@@ -344,10 +354,13 @@ def _compare_field(plan: StructurePlan, spec: FieldSpec, blueprint: Blueprint, p
 
 
 def _field_differences(spec: FieldSpec, row: UserFieldRow, *, added: bool) -> tuple[dict[str, Any], list[str]]:
-    """What an update of the field would have to send, and the same in words."""
+    """What an update of the field would have to send, and the same in words.
+
+    What the portal does not tell (a label, a setting that it does not know) is no difference: it would be one for ever.
+    """
     found: dict[str, Any] = {}
     words = []
-    if row.label != spec.label:
+    if row.label and row.label != spec.label:
         found["label"] = spec.label
         words.append(f"label {row.label} -> {spec.label}")
     if row.mandatory != spec.mandatory:
@@ -359,10 +372,11 @@ def _field_differences(spec: FieldSpec, row: UserFieldRow, *, added: bool) -> tu
     if spec.sort is not None and row.sort != spec.sort:
         found["sort"] = spec.sort
         words.append(f"place {row.sort} -> {spec.sort}")
-    settings = {name: value for name, value in spec.settings.items() if not _same(row.settings.get(name), value)}
+    told = {name: value for name, value in spec.settings.items() if name in row.settings}
+    settings = {name: value for name, value in told.items() if not _same(row.settings[name], value)}
     if settings:
         found["settings"] = settings
-        words += [f"{name} {row.settings.get(name)!r} -> {value!r}" for name, value in settings.items()]
+        words += [f"{name} {row.settings[name]!r} -> {value!r}" for name, value in settings.items()]
     values = [] if added else _value_changes(spec, row)
     if values:
         found["values"] = values

@@ -130,7 +130,7 @@ def _field_keys(entity: Entity, row: UserFieldRow) -> dict[str, Any]:
         "entity": entity.name,
         "code": entity.home.blueprint_code(row.code),
         "type": row.type,
-        "label": row.label,
+        "label": row.label or row.code,
     }
     if row.multiple:
         given["multiple"] = True

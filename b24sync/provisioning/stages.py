@@ -142,7 +142,7 @@ class _Own(_Compare):
     def _set(self, row: StageRow, stage: StageSpec, sort: int) -> None:
         if not self.is_ours(row):
             return
-        colour_differs = stage.color is not None and stage.color.upper() != row.color.upper()
+        colour_differs = _other_colour(stage, row)
         if row.name != stage.name or row.sort != sort or colour_differs:
             self.found.set.append(SetStage(row, stage, sort, row.id in self.taken_over))
 
@@ -175,13 +175,18 @@ class _Foreign(_Compare):
         self.found.add.append(AddStage(stage, free_sort(self.rows, stage.semantics)))
 
     def _present(self, row: StageRow, stage: StageSpec) -> None:
-        colour_differs = stage.color is not None and stage.color.upper() != row.color.upper()
+        colour_differs = _other_colour(stage, row)
         if row.name == stage.name and not colour_differs:
             return
         if self.is_ours(row):
             self.found.set.append(SetStage(row, stage, row.sort))
         else:
             self.found.left_alone.append(f"pipeline {self.spec.title}: stage {row.name} has another name or colour")
+
+
+def _other_colour(stage: StageSpec, row: StageRow) -> bool:
+    """Whether the portal tells another colour than the blueprint; telling none is no difference."""
+    return stage.color is not None and row.color.upper() not in ("", stage.color.upper())
 
 
 def canonical_sorts(stages: Sequence[StageSpec]) -> dict[str, int]:
