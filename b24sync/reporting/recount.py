@@ -99,7 +99,7 @@ class Recount:
         self, since: float, pipeline: str | None, dry_run: bool, on_progress: Callable[[Progress], None]
     ) -> Summary:
         began = self._clock.boot_s()
-        night = self._nights.begin(since)
+        night = self._nights.look(since) if dry_run else self._nights.begin(since)
         summary = Summary(night.as_of, night.resumed)
         try:
             self._recount(night, summary, pipeline, dry_run, on_progress)
@@ -112,7 +112,8 @@ class Recount:
             summary.duration_s = round(self._clock.boot_s() - began, 1)
             summary.budget_share = self._budget_share()
             tally = Tally(summary.seen, summary.changed, summary.written, summary.refused)
-            self._nights.end(night, STOPPED if summary.stopped else FINISHED, tally, summary.stopped)
+            if not dry_run:
+                self._nights.end(night, STOPPED if summary.stopped else FINISHED, tally, summary.stopped)
         return summary
 
     def _recount(
@@ -185,6 +186,8 @@ class Recount:
             right: list[int] = []
             for card in cards:
                 shown: dict[str, Any] = json.loads(card.own) if card.own else {}
+                if card.id not in stays:
+                    continue  # a report read it a moment ago; its timeline is not built yet
                 covered = card.pipeline_id in book.pipelines or any(shown.get(code) not in EMPTY for code in FIELDS)
                 if not covered:
                     continue

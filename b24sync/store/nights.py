@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from b24sync.clock import Clock
 from b24sync.store.engine import Store
@@ -44,22 +44,32 @@ class Nights:
     def begin(self, since: float) -> Night:
         """The night that began at or after `since` (the schedule's last tick), or a new one as of now."""
         now = self._clock.wall_s()
+        running = {"state": RUNNING, "owner": this_owner(self._clock), "finished_at": None, "message": None}
         with self._store.write() as connection:
-            row = connection.execute(
-                select(nights)
-                .where(nights.c.portal == self._portal, nights.c.as_of >= since, nights.c.as_of <= now)
-                .order_by(nights.c.id.desc())
-                .limit(1)
-            ).one_or_none()
-            running = {"state": RUNNING, "owner": this_owner(self._clock), "finished_at": None, "message": None}
-            if row is not None:
-                connection.execute(update(nights).where(nights.c.id == row.id).values(**running))
-                return Night(row.id, row.as_of, resumed=True)
+            known = self._known(connection, since, now)
+            if known is not None:
+                connection.execute(update(nights).where(nights.c.id == known.id).values(**running))
+                return known
             fresh = {"portal": self._portal, "as_of": now, "started_at": now, **running}
             counts = {"seen": 0, "changed": 0, "written": 0, "refused": 0}
             key = connection.execute(nights.insert().values(**fresh, **counts)).inserted_primary_key
             assert key is not None  # a table with one counted primary key
             return Night(int(key[0]), now, resumed=False)
+
+    def look(self, since: float) -> Night:
+        """What `begin` would give, without beginning it: for a dry run."""
+        now = self._clock.wall_s()
+        with self._store.read() as connection:
+            return self._known(connection, since, now) or Night(0, now, resumed=False)
+
+    def _known(self, connection: Connection, since: float, now: float) -> Night | None:
+        row = connection.execute(
+            select(nights.c.id, nights.c.as_of)
+            .where(nights.c.portal == self._portal, nights.c.as_of >= since, nights.c.as_of <= now)
+            .order_by(nights.c.id.desc())
+            .limit(1)
+        ).one_or_none()
+        return None if row is None else Night(row.id, row.as_of, resumed=True)
 
     def end(self, night: Night, state: str, tally: Tally, message: str | None = None) -> None:
         """Record what this run did; `written` and `refused` add up over the runs of a night."""

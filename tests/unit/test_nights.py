@@ -53,11 +53,14 @@ def test_a_line_that_is_no_schedule_is_told() -> None:
 def test_every_run_of_a_night_has_its_moment_and_the_next_night_another(any_store: Store) -> None:
     clock = FixedClock(wall_s=at("2026-11-25T02:00:07"))
     nights = Nights(any_store, PORTAL, clock)
+    assert nights.look(at("2026-11-25T02:00")).as_of == clock.wall_s()
+    clock.pass_time(60)
     first = nights.begin(at("2026-11-25T02:00"))
     nights.end(first, FINISHED, Tally(seen=5, changed=2, written=2))
     clock.pass_time(3_600)
     again = nights.begin(at("2026-11-25T02:00"))
     assert (again.id, again.as_of, first.resumed, again.resumed) == (first.id, first.as_of, False, True)
+    assert nights.look(at("2026-11-25T02:00")) == again
     clock.pass_time(86_400)
     assert nights.begin(at("2026-11-26T02:00")).as_of == clock.wall_s()
     assert not Nights(any_store, "other", clock).begin(0.0).resumed
