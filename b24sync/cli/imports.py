@@ -76,6 +76,8 @@ def run(
         for title in chosen.left_over:
             say(f'  column "{title}" is not imported: the portal has no field of that name')
         if dry_run:
+            if plan.change_share > app.config.imports.max_change_share:
+                say(f"  {_share(plan)}: more than max_change_share allows without a question")
             job.forget()
             _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json)
             return
@@ -135,8 +137,7 @@ def _stop_large_change(job: ImportJob, plan: Plan, most: float) -> None:
     """A plan that changes much of what is there is more often a wrong file than an intention: `--yes` is no answer."""
     if plan.change_share <= most:
         return
-    share = f"{plan.update} of {max(plan.existing, plan.update)} existing items would change ({plan.change_share:.0%})"
-    limit = f"more than [import] max_change_share = {most:g}"
+    share, limit = _share(plan), f"more than [import] max_change_share = {most:g}"
     if sys.stdin.isatty():
         _confirmed(job, f"{share}, {limit}. Change them all the same?", yes=False)
         return
@@ -145,6 +146,10 @@ def _stop_large_change(job: ImportJob, plan: Plan, most: float) -> None:
         f"Stopped, nothing was written: {share}, {limit}. Look at them with --dry-run; if it is meant, raise "
         "max_change_share in the configuration, or answer on a terminal. --yes alone does not allow it."
     )
+
+
+def _share(plan: Plan) -> str:
+    return f"{plan.update} of {max(plan.existing, plan.update)} existing items would change ({plan.change_share:.0%})"
 
 
 def _confirmed(job: ImportJob, question: str, *, yes: bool) -> None:

@@ -132,6 +132,8 @@ def test_the_report_tells_updated_rows_and_a_later_hand_change_is_set_back_by_a_
 def test_a_large_change_stops_before_the_first_write_and_yes_does_not_override_it(desk: Desk) -> None:
     desk.configure('[import]\nconflict = "overwrite"\nmax_change_share = 0.3')
     rows = [deal(n, Название="Все иначе") for n in range(1, 8)]
+    tried = desk.run_import(desk.table("wrong.csv", HEADER, rows), desk.folder / "m.toml", "--dry-run")
+    assert tried.code == 0 and "7 of 20 existing items would change (35%): more than" in tried.stderr
     ended = desk.run_import(desk.table("wrong.csv", HEADER, rows), desk.folder / "m.toml")
     assert ended.code == 2, ended
     assert "7 of 20 existing items would change (35%), more than [import] max_change_share = 0.3" in ended.stderr
