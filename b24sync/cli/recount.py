@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from b24sync.cli.progress import progress_line
+from b24sync.cli.progress import QUIET_LINE_EVERY_S
 from b24sync.cli.wiring import App, opened, print_json, say
 
 if TYPE_CHECKING:
+    from b24sync.bulk.ledgered import Progress
     from b24sync.bulk.window import WindowClock
     from b24sync.reporting.recount import Summary
 
@@ -38,8 +41,7 @@ def command(ctx: click.Context, pipeline: str | None, dry_run: bool, max_duratio
     with opened(ctx.obj, clock) as app:
         clock.close_at(clock.wall_s() + _duration_s(max_duration or app.config.recount.max_duration))
         recount = Recount(app.client, app.store, app.portal, clock, app.config)
-        with progress_line("recounted deals", 0, app.gate.limits) as advance:
-            summary = recount.run(pipeline=pipeline, dry_run=dry_run, on_progress=advance)
+        summary = recount.run(pipeline=pipeline, dry_run=dry_run, on_progress=_now_and_then())
         code = _code(summary)
         if not dry_run and summary.read_all:
             code = max(code, _delivered(app, clock, summary))
@@ -59,6 +61,19 @@ def _delivered(app: App, clock: WindowClock, summary: Summary) -> int:
     if failed is None:
         return 0
     return LATER_EXIT if isinstance(failed, RetryLater) else REFUSED_EXIT
+
+
+def _now_and_then() -> Callable[[Progress], None]:
+    """A line every ten seconds; how many deals will differ is known only at the end."""
+    last = time.monotonic()
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= QUIET_LINE_EVERY_S:
+            last = time.monotonic()
+            say(f"recount: {progress.written} deals written, {progress.refused} refused so far")
+
+    return tell
 
 
 def _duration_s(text: str) -> float:
