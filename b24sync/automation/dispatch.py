@@ -55,7 +55,7 @@ PENDING_AGAIN_S = 10.0
 BUSY_AT_MOST_S = 900.0
 """An item whose write stays unknown that long is looked at all the same."""
 MOVED_TOLERANCE_S = 2.0
-A_FEW, FLOOD_PER_S = 3, 10.0
+A_FEW, FLOOD_PER_S = 3, 40.0
 FLOOD_WINDOW_S, FLOOD_PAUSE_S = 30.0, 25.0
 OWN_ORIGIN = "b24sync-"
 

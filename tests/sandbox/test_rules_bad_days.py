@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from daemon_desk import DaemonDesk, running_daemon
-from sandbox_process import SandboxProcess, running_sandbox
+from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
 SEED: dict[str, Any] = {
     "userfields": [
@@ -195,33 +195,41 @@ def jobs_of_deals(daemon: DaemonDesk) -> list[str]:
     return [row["lane"] for row in rows if row["lane"].startswith("deal:")]
 
 
+COUNTS_IMPORTS = """
+from b24sync.automation import *
+
+counts = Process("counts", entity="deal", imported=True)
+
+@counts.on(entered("PREPARATION"))
+def prepare(deal, ctx):
+    ctx.tasks.ensure("prepare", title="Подготовить", responsible=deal.assigned_by, about=deal)
+"""
+PREPARED_EVERY = 10
+
+
 @pytest.mark.parametrize("count", [300, pytest.param(16_000, marks=pytest.mark.long)])
 def test_an_import_makes_no_task_unless_a_rule_says_so(tmp_path: Path, sandbox: SandboxProcess, count: int) -> None:
-    import_of(tmp_path, sandbox, imported=False, count=count, expected=0)
-
-
-def test_a_rule_that_counts_imports_acts_on_each(tmp_path: Path, sandbox: SandboxProcess) -> None:
-    import_of(tmp_path, sandbox, imported=True, count=40, expected=40)
-
-
-def import_of(folder: Path, sandbox: SandboxProcess, *, imported: bool, count: int, expected: int) -> None:
     """The command imports while the daemon runs; the portal tells of imports by events, which it may."""
     sandbox.switch(import_events=True)
-    rule = f'[rules.first_call]\nstage = "Новая"\nimported = {str(imported).lower()}\n'
-    lines = ["Id;Title;Stage;Owner", *(f"{n};Сделка {n};Новая;m.kuznetsova@example.ru" for n in range(1, count + 1))]
-    (folder / "deals.csv").write_text("\n".join(lines), encoding="utf-8")
+    stages = ["Подготовка документов" if n % PREPARED_EVERY == 0 else "Новая" for n in range(1, count + 1)]
+    lines = [f"{n};Сделка {n};{stage};m.kuznetsova@example.ru" for n, stage in enumerate(stages, start=1)]
+    (tmp_path / "deals.csv").write_text("\n".join(["Id;Title;Stage;Owner", *lines]), encoding="utf-8")
     mapping = (
         'entity = "deal"\noriginator = "old"\nkey = "Id"\n[columns]\n"Title" = "title"\n"Stage" = "stage"\n'
         '"Owner" = "assigned_by"\n'
     )
-    (folder / "deals.toml").write_text(mapping, encoding="utf-8")
-    with running_daemon(folder, sandbox, rule, sweep="1s") as daemon:
-        daemon.run("import", "run", str(folder / "deals.csv"), "--mapping", str(folder / "deals.toml"), "--yes")
+    (tmp_path / "deals.toml").write_text(mapping, encoding="utf-8")
+    (tmp_path / "counts.py").write_text(COUNTS_IMPORTS, encoding="utf-8")
+    files = f'["counts.py", "{PROJECT / "rules" / "first_call.py"}"]'
+    rules = f'[paths]\nrules = {files}\n[rules.first_call]\nstage = "Новая"\n'
+    with running_daemon(tmp_path, sandbox, rules, sweep="1s") as daemon:
+        daemon.run("import", "run", str(tmp_path / "deals.csv"), "--mapping", str(tmp_path / "deals.toml"), "--yes")
         by_hand = int(sandbox.act("item.add", entityTypeId=2, fields={"title": "Руками", "assignedById": 5})["id"])
         daemon.wait_until(lambda: len(sandbox.state("tasks", binding=f"D_{by_hand}")) > 0)
-        daemon.wait_until(lambda: len(sandbox.state("tasks")) >= expected + 1)
+        expected = {FIRST_CALL: 1, "Подготовить": count // PREPARED_EVERY}
+        daemon.wait_until(lambda: len(sandbox.state("tasks")) >= sum(expected.values()), timeout_s=600)
         daemon.wait_until(lambda: sandbox.wait_idle(5.0), timeout_s=600)
         settle(daemon)
-        assert len(sandbox.state("tasks")) == expected + 1
+        assert Counter(task["TITLE"] for task in sandbox.state("tasks")) == expected
         assert len(sandbox.state("origin_pairs", originatorId="old")) == count
         assert sandbox.figures()["events_sent"] >= count
