@@ -103,38 +103,53 @@ def note_created(
 def _note(entries: list[_Entry], seen: Sequence[Sighting]) -> list[Move]:
     """Work the sightings of one item into its entries."""
     known = {entry.history_id: entry for entry in entries if entry.history_id is not None}
-    ahead = _unread(entries, [sighting for sighting in seen if sighting.history_id not in known])
     moves = []
     for sighting in seen:
-        entry = known.get(sighting.history_id) if sighting.history_id is not None else None
         fresh = False
+        entry = known.get(sighting.history_id) if sighting.history_id is not None else None
         if entry is None:
-            place = len(entries) - (1 if ahead and ahead[-1].stage != sighting.stage else 0)
-            if ahead and ahead[-1].stage == sighting.stage:
-                ahead.clear()
-            before = entries[place - 1] if place else None
-            if before is not None and before.stage == sighting.stage:
-                entry = before
-                entry.history_id = entry.history_id or sighting.history_id
-            else:
+            place = _told(entries) if sighting.history_id is not None else len(entries)
+            entry = _noted_before(entries, place, sighting)
+            if entry is None:
                 n = 1 + max((other.n for other in entries if other.stage == sighting.stage), default=0)
                 entry, fresh = _Entry(sighting.stage, n, sighting.history_id), True
                 entries.insert(place, entry)
-        at = next(index for index, other in enumerate(entries) if other is entry)
+            elif sighting.history_id is not None:
+                entry.history_id = entry.history_id or sighting.history_id
+                known[sighting.history_id] = entry
+        at = _index(entries, entry)
         left = (entries[at - 1].stage, entries[at - 1].n) if at else None
         moves.append(Move(sighting.entity_id, entry.stage, entry.n, left, fresh))
     return moves
 
 
-def _unread(entries: Sequence[_Entry], rows: Sequence[Sighting]) -> list[_Entry]:
-    """The last entry, where it was only looked at and the history now tells what the item passed before it.
+def _told(entries: Sequence[_Entry]) -> int:
+    """Where the next row of the history belongs: before the stays that were only looked at and not told yet.
 
-    Not an item's first entry: its row is older than all that is read.
+    An item's first entry is not one of these: its row is older than all that is read.
     """
-    if len(entries) < 2 or entries[-1].history_id is not None:
-        return []
-    told = any(row.history_id is not None and row.stage == entries[-1].stage for row in rows)
-    return [entries[-1]] if told else []
+    rows = [index for index, entry in enumerate(entries) if entry.history_id is not None]
+    return max(rows[-1] + 1 if rows else 0, min(1, len(entries)))
+
+
+def _noted_before(entries: list[_Entry], place: int, sighting: Sighting) -> _Entry | None:
+    """The entry that the sighting shows again, moved to `place` if a look was quicker than its row."""
+    if place and entries[place - 1].stage == sighting.stage:
+        return entries[place - 1]
+    if sighting.history_id is None:
+        return None
+    older = [entry for entry in entries if entry.history_id is not None and entry.history_id < sighting.history_id]
+    if older and older[-1].stage == sighting.stage:
+        return older[-1]  # a second row of one stay, read by a reader that comes later
+    waiting = next((entry for entry in entries[place:] if entry.stage == sighting.stage), None)
+    if waiting is not None:
+        del entries[_index(entries, waiting)]
+        entries.insert(place, waiting)
+    return waiting
+
+
+def _index(entries: Sequence[_Entry], wanted: _Entry) -> int:
+    return next(index for index, entry in enumerate(entries) if entry is wanted)
 
 
 def _read(connection: Connection, portal: str, entity: str, ids: Sequence[int]) -> dict[int, list[_Entry]]:
@@ -156,7 +171,7 @@ def _write(
     source: str,
     at: float,
 ) -> None:
-    """Store what is new. An entry that got others before it moves behind them."""
+    """Store what is new. An entry that changed its place moves, by way of a place below zero that nobody has."""
     table = stage_entries
     moved, noted, fresh = [], [], []
     for item_id, listed in entries.items():
@@ -166,7 +181,7 @@ def _write(
                 fresh.append({**row, "source": source, "seen_at": at, "history_id": entry.history_id})
                 continue
             if entry.stored_seq != seq:
-                moved.append({"b_id": item_id, "b_seq": entry.stored_seq, "b_new": seq})
+                moved.append({"b_id": item_id, "b_seq": entry.stored_seq, "b_new": -seq})
             if entry.stored_history_id != entry.history_id:
                 noted.append({"b_id": item_id, "b_seq": seq, "b_history": entry.history_id})
     where = (
@@ -177,6 +192,8 @@ def _write(
     )
     if moved:
         connection.execute(update(table).where(*where).values(seq=bindparam("b_new")), moved)
+        aside = (*where[:2], table.c.entity_id.in_({row["b_id"] for row in moved}), table.c.seq < 0)
+        connection.execute(update(table).where(*aside).values(seq=-table.c.seq))
     if noted:
         connection.execute(update(table).where(*where).values(history_id=bindparam("b_history")), noted)
     store.many(connection, store.insert(table), fresh)

@@ -111,6 +111,25 @@ def test_a_deal_that_left_its_first_known_stage_and_came_back_entered_it_again(s
     assert [(move.stage, move.n) for move in note_rows(store, (11, "B"), (12, "A"))] == [("B", 1), ("A", 2)]
 
 
+def test_several_looks_that_were_quicker_than_the_history_are_each_told_by_their_own_row(store: Store) -> None:
+    note_rows(store, (1, "B"))
+    for stage in "ABA":
+        note(store, (1, stage))
+    moves = note_rows(store, (2, "A"), (3, "B"))
+    moves += note_rows(store, (4, "A"))
+    assert [(move.stage, move.n, move.fresh) for move in moves] == [("A", 1, False), ("B", 2, False), ("A", 2, False)]
+    assert entries(store, 1) == [("B", 1), ("A", 1), ("B", 2), ("A", 2)]
+
+
+def test_a_row_of_a_stay_before_the_one_that_was_looked_at_is_the_first_of_its_stage(store: Store) -> None:
+    note_rows(store, (1, "A"))
+    note(store, (1, "C"))
+    note(store, (1, "B"))  # in truth A -> B -> C -> B
+    moves = note_rows(store, (2, "B"), (3, "C"), (4, "B"))
+    assert [(move.stage, move.n, move.fresh) for move in moves] == [("B", 1, False), ("C", 1, False), ("B", 2, True)]
+    assert entries(store, 1) == [("A", 1), ("B", 1), ("C", 1), ("B", 2)]
+
+
 steps = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["look", "first", "second"])), min_size=1, max_size=12)
 
 
