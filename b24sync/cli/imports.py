@@ -125,6 +125,8 @@ def _show_plan(plan: Plan, file: Path, entity: str, *, too_old: int) -> None:
     for name, count in (("companies", plan.companies_to_create), ("contacts", plan.contacts_to_create)):
         if count:
             say(f"  {count} {name} to create because rows name them")
+    if plan.addresses_left:
+        say(f"  {plan.addresses_left} addresses stay as they are: an import sets them on new items only")
     if too_old and not plan.resumed:
         say(f"  {too_old} are older than the newest {entity} there: their creation time goes to the fallback field")
     if plan.duplicates:
@@ -181,12 +183,16 @@ def _apply(app: App, job: ImportJob, plan: Plan) -> int:
         )
     if result.rows_refused:
         say(f"b24sync: the portal refused the product rows of {result.rows_refused} items; the items are there.")
+    if result.addresses_refused:
+        say(f"b24sync: the portal refused the addresses of {len(result.addresses_refused)} items; the items are there.")
+    for item_id, said in list(result.addresses_refused.items())[:20]:
+        say(f"b24sync: address of {job.run.entity} {item_id}: {said}")
     for key, ids in list(result.duplicates.items())[:20]:
         say(f"b24sync: key {key} stands {len(ids)} times in the portal (ids {', '.join(map(str, ids))})")
-    counts = job.counts()
+    counts, left_out = job.counts(), result.rows_refused or result.addresses_refused
     if counts.get("unknown") or (counts.get("not_sent") and not result.stopped):
         return UNKNOWN_EXIT
-    return REFUSED_EXIT if counts.get("refused") or counts.get("not_sent") or result.rows_refused else 0
+    return REFUSED_EXIT if counts.get("refused") or counts.get("not_sent") or left_out else 0
 
 
 def _result(job: ImportJob, plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:

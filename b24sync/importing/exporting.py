@@ -21,6 +21,7 @@ from b24sync.errors import ConfigError, PortalRefused, PortalUnreachable
 from b24sync.importing import export_format as form
 from b24sync.importing.export_filters import portal_filter
 from b24sync.importing.fields import (
+    ADDRESS_KINDS,
     LINKS,
     MULTIFIELD_TYPES,
     Field,
@@ -292,7 +293,7 @@ def _columns(entity: str, number: int, directory: Directory) -> list[Column]:
     for name, one in entity_fields(entity).items():
         if name in OF_THIS_PORTAL_ONLY or name == form.PRODUCT_ROWS or product_field(name):
             continue
-        if (entity, name) in TOLD_ELSEWHERE:
+        if (entity, name) in TOLD_ELSEWHERE or one.kind in ADDRESS_KINDS:
             continue
         if number < FIRST_SMART_PROCESS or one.api in known:
             found.append(Column(name, one, known.get(one.api)))

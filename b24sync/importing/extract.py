@@ -315,7 +315,7 @@ class _Compiler:
             return self._user_field(field, column, title, who, silent=silent)
         zone = ZoneInfo(column.tz) if column.tz else self._zone
         match field.kind:
-            case Kind.TEXT:
+            case Kind.TEXT | Kind.ADDRESS:
                 return values.text_converter
             case Kind.MONEY:
                 return values.money_converter(column.decimal, self._currency, mark_allowed=self._currency_by_row)
@@ -333,6 +333,8 @@ class _Compiler:
                 return values.currency_converter
             case Kind.PRODUCT_ROWS:
                 return values.product_rows_converter
+            case Kind.ADDRESS_TYPE:
+                return values.address_type_converter
             case Kind.PHONE | Kind.EMAIL | Kind.WEB:
                 value_type = column.value_type or "WORK"
                 one = values.multifield(fields.MULTIFIELD_TYPES[field.kind], value_type, _MULTIFIELD_CHECKS[field.kind])

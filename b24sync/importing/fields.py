@@ -39,6 +39,8 @@ class Kind(StrEnum):
     WEB = "web"
     PARENT = "parent"
     PRODUCT_ROWS = "product_rows"
+    ADDRESS = "address"
+    ADDRESS_TYPE = "address_type"
     USER_FIELD = "user_field"
 
 
@@ -53,6 +55,10 @@ LINKS = frozenset({Kind.COMPANY, Kind.COMPANIES, Kind.CONTACT, Kind.CONTACTS, Ki
 """References to other items: looked up together when the whole file is read."""
 NUMERIC = frozenset({Kind.MONEY, Kind.NUMBER, Kind.INTEGER})
 TEMPORAL = frozenset({Kind.DATE, Kind.DATETIME})
+ADDRESS_KINDS = frozenset({Kind.ADDRESS, Kind.ADDRESS_TYPE})
+"""Parts of an address, which hangs on a requisite of the item: `api` is their name in crm.address.add."""
+ADDRESS = "address"
+"""What a prepared row calls its address, all parts of it."""
 MULTIFIELD_TYPES = {Kind.PHONE: "PHONE", Kind.EMAIL: "EMAIL", Kind.WEB: "WEB"}
 # api-reference/crm/data-types.md, crm_multifield: VALUE_TYPE by type
 VALUE_TYPES = {
@@ -128,6 +134,17 @@ _PRODUCTS = (
     | _table(product_discount_rate=Kind.NUMBER, product_discount_sum=Kind.NUMBER, product_tax_rate=Kind.NUMBER)
     | _table(product_tax_included=Kind.BOOL, product_measure_code=Kind.INTEGER)
 )
+# One address for each item (crm/requisites/addresses/crm-address-add.md).
+_ADDRESS = (
+    _named("address", Kind.ADDRESS, "ADDRESS_1")
+    | _named("address_2", Kind.ADDRESS, "ADDRESS_2")
+    | _named("address_city", Kind.ADDRESS, "CITY")
+    | _named("address_postal_code", Kind.ADDRESS, "POSTAL_CODE")
+    | _named("address_region", Kind.ADDRESS, "REGION")
+    | _named("address_province", Kind.ADDRESS, "PROVINCE")
+    | _named("address_country", Kind.ADDRESS, "COUNTRY")
+    | _named("address_type", Kind.ADDRESS_TYPE, "TYPE_ID")
+)
 _STAGE = _named("stage", Kind.STAGE, "stageId") | _table(moved_time=Kind.DATETIME, moved_by=Kind.USER)
 _PIPELINE = _named("pipeline", Kind.PIPELINE, "categoryId")
 _PERSON = _status("honorific", "HONORIFIC") | _table(
@@ -173,6 +190,7 @@ _ENTITIES: dict[str, dict[str, Field]] = {
     | _UTM
     | _PERSON
     | _MULTIFIELDS
+    | _ADDRESS
     | _COMPANY
     | _named("companies", Kind.COMPANIES, "companyIds")
     | _status("type", "CONTACT_TYPE", "typeId")
@@ -181,6 +199,7 @@ _ENTITIES: dict[str, dict[str, Field]] = {
     | _UTM
     | _CURRENCY
     | _MULTIFIELDS
+    | _ADDRESS
     | _CONTACTS
     | _status("type", "COMPANY_TYPE", "typeId")
     | _status("industry", "INDUSTRY")

@@ -12,17 +12,18 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from b24sync.bulk.ledgered import LOOKUP_GRACE_S, Progress
 from b24sync.clock import Clock
 from b24sync.errors import ConfigError
+from b24sync.importing.addresses import ItemAddress, Preset, address_of, read_preset, write_addresses
 from b24sync.importing.compare import FM, MULTIFIELDS, Comparison
 from b24sync.importing.draft import Draft, RowError
 from b24sync.importing.excerpt import fingerprint
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
-from b24sync.importing.fields import MULTIFIELD_TYPES, Kind, find_field, product_field
+from b24sync.importing.fields import ADDRESS, MULTIFIELD_TYPES, Kind, find_field, product_field
 from b24sync.importing.history import History
 from b24sync.importing.importer import Importer
 from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
@@ -65,7 +66,9 @@ from b24sync.store.runs import (
     Run,
     RunRow,
     Runs,
+    addresses_of,
     product_rows_of,
+    requisites_of,
     update_key,
     updates_of,
 )
@@ -101,6 +104,8 @@ class Plan:
     """Items that carry our originator in the portal; of a smart process all of the kind."""
     skip: int = 0
     refuse: int = 0
+    addresses_left: int = 0
+    """Rows whose address stays unwritten because their item is there: addresses are set on new items only."""
     companies_to_create: int = 0
     contacts_to_create: int = 0
     duplicates: int = 0
@@ -154,6 +159,7 @@ class ImportJob:
         self.what = what_of(mapping.entity, mapping.originator)
         self._portal_holds = True
         self._directory: Directory
+        self._preset: Preset | None = None
         self.run: Run
         self.plan = Plan()
 
@@ -178,6 +184,8 @@ class ImportJob:
         )
         self._directory = directory
         self._check_fields()
+        if self._mapping.holds_addresses:
+            self._preset = read_preset(self._client, self._mapping.entity_type_id)
         self._portal_holds = directory.also["ours"].total != 0
         self.plan.existing = directory.also["ours"].total or 0
         with file if isinstance(file, Source) else open_source(file, sheet=sheet) as source:
@@ -299,6 +307,7 @@ class ImportJob:
         while piece := list(islice(rows, KEYS_PER_REQUEST)):
             self._skip_known_piece(piece, planner)
         self.plan.changes = dict(planner.by_field.most_common()) if planner else {}
+        self.plan.addresses_left = planner.addresses_left if planner else 0
 
     def _skip_known_piece(self, rows: Sequence[RunRow], planner: UpdatePlanner | None) -> None:
         keys = [str(row.key) for row in rows]
@@ -378,6 +387,8 @@ class ImportJob:
             self._write_updates(result.progress, on_progress)
         if self._mapping.holds_product_rows and not result.stopped:
             result.rows_refused = self._write_product_rows()
+        if self._preset is not None and not result.stopped:
+            result.addresses_refused = self._write_addresses(self._preset)
         state = STOPPED if result.stopped else FINISHED
         self._runs.set_state(self.run.id, state, result.stopped)
         self._runs.drop_drafts(self.run.id)
@@ -487,6 +498,27 @@ class ImportJob:
     def _product_rows(self) -> Iterator[ItemRows]:
         """Product rows of items that this run has made, and of those that it updates."""
         yield from (ItemRows(c.key, c.item_id, c.product_rows) for c in self._changes() if c.product_rows)
+        yield from (ItemRows(key, item_id, rows) for key, item_id, rows in self._made_with("productRows"))
+
+    def _write_addresses(self, preset: Preset) -> dict[int, str]:
+        """Set the addresses of what this run has created; what the portal said of those that it refused."""
+        number, refused = self._origin.entity_type_id, dict[int, str]()
+        requisites, addresses = (
+            Ledger(self._store, self._portal, what, self._clock)
+            for what in (requisites_of(self.what), addresses_of(self.what))
+        )
+        made = self._made_with(ADDRESS)
+        while piece := list(islice(made, KEYS_PER_REQUEST)):
+            items: list[ItemAddress] = [
+                found for _, item_id, value in piece if (found := address_of(item_id, value)) is not None
+            ]
+            refused |= write_addresses(self._client, requisites, addresses, number, preset, items, self.run.id)
+            # A portal may count it as a change of the item: undo must know that it was us.
+            note_times(self._client, self._ledger, number, {key: item_id for key, item_id, _ in piece})
+        return refused
+
+    def _made_with(self, name: str) -> Iterator[tuple[str, int, Any]]:
+        """(key, id, value) of the items that this run has made and whose rows say `name`."""
         pending = self._runs.pending(self.run.id)
         while piece := list(islice(pending, SPOOL_ROWS)):
             made = self._ledger.states([row.key for row in piece if row.key])
@@ -494,9 +526,9 @@ class ImportJob:
                 write = made.get(row.key or "")
                 if row.draft is None or write is None or write.state != DONE or write.run_id != self.run.id:
                     continue
-                rows = fields_from_json(row.draft)[0].get("productRows")
-                if rows and row.key and write.portal_id:
-                    yield ItemRows(row.key, int(write.portal_id), rows)
+                value = fields_from_json(row.draft)[0].get(name)
+                if value and row.key and write.portal_id:
+                    yield row.key, int(write.portal_id), value
 
     def _writer(
         self,
@@ -528,7 +560,8 @@ class ImportJob:
             if row.key is None or row.draft is None or row.key in written:
                 continue
             fields, links = fields_from_json(row.draft)
-            fields.pop("productRows", None)
+            for name in ("productRows", ADDRESS):
+                fields.pop(name, None)
             lost = [link for link in links if target_of(link) in self._links.to_create]
             lost = [link for link in lost if self._links.id_of(link) is None and not link.optional]
             if lost:

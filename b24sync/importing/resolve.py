@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from b24sync.errors import ConfigError
 from b24sync.importing.draft import Draft, Ref, RowError
-from b24sync.importing.fields import LINKS, MULTIFIELD_TYPES, Field, Kind, find_field
+from b24sync.importing.fields import ADDRESS, ADDRESS_KINDS, LINKS, MULTIFIELD_TYPES, Field, Kind, find_field
 from b24sync.importing.files import sendable_file
 from b24sync.importing.mapping import Mapping
 from b24sync.importing.titles import look_alike
@@ -137,6 +137,9 @@ class Resolver:
             known = self._field(name)
             if known.kind in MULTIFIELD_TYPES:
                 self._put_multifield(out, MULTIFIELD_TYPES[known.kind], value)
+                continue
+            if known.kind in ADDRESS_KINDS:
+                out.setdefault(ADDRESS, {})[known.api] = value
                 continue
             if type(value) is not Ref and not isinstance(value, list | dict):
                 if (

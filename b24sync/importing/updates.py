@@ -18,6 +18,7 @@ from typing import Any
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
 from b24sync.errors import PortalRefused
 from b24sync.importing.compare import FM, MULTIFIELDS, Comparison, added, multifields_of
+from b24sync.importing.fields import ADDRESS
 from b24sync.importing.files import with_contents
 from b24sync.importing.links import Links
 from b24sync.importing.product_rows import rows_of, same_rows
@@ -94,10 +95,13 @@ class UpdatePlanner:
         self._run_id = run_id
         self._pipeline_id = pipeline_id
         self.by_field: Counter[str] = Counter()
+        self.addresses_left = 0
+        """Rows with an address, which is set on new items only."""
 
     def verdicts(self, rows: Sequence[RunRow], ids: Mapping[str, int]) -> dict[int, Verdict]:
         """By line; `ids` are the items' by key. Cost: one request per 2,500 rows."""
         parsed = {row.line: fields_from_json(row.draft or "[{}]") for row in rows}
+        self.addresses_left += sum(fields.pop(ADDRESS, None) is not None for fields, _ in parsed.values())
         names = {name for fields, _ in parsed.values() for name in fields}
         names.update(link.api for _, links in parsed.values() for link in links)
         held = read_items(self._client, self._entity_type_id, [ids[str(row.key)] for row in rows], names)

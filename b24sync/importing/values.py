@@ -27,6 +27,14 @@ SPREADSHEET_ERRORS = frozenset(
     | {"#GETTING_DATA", "#CONNECT!", "#BLOCKED!", "#BUSY!", "#UNKNOWN!", "#ERROR!", "#FORMULA!", "#MERGED!"}
     | {"#ССЫЛКА!", "#Н/Д", "#ДЕЛ/0!", "#ЗНАЧ!", "#ИМЯ?", "#ЧИСЛО!", "#ПУСТО!"}
 )
+# crm/auxiliary/enum/crm-enum-address-type.md: `home` is what the portal calls the address of registration
+ADDRESS_TYPES = {
+    "actual": 1, "home": 4, "registration": 4, "legal": 6, "mailing": 8, "beneficiary": 9, "delivery": 11,
+}  # fmt: skip
+_ADDRESS_TYPE_NAMES = {
+    "фактический адрес": 1, "адрес регистрации": 4, "юридический адрес": 6, "почтовый адрес": 8,
+    "адрес для корреспонденции": 8, "адрес бенефициара": 9, "адрес доставки": 11,
+}  # fmt: skip
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2199
 # MySQL's DECIMAL(18,2) behind the portal's money fields ends there; JSON numbers above are not exact either.
 _LARGEST_NUMBER = 10**15
@@ -565,6 +573,17 @@ def product_rows_converter(text: str) -> list[dict[str, Any]]:
     ):
         raise BadValue("BAD_PRODUCT_ROWS", f"product rows as JSON with {', '.join(PRODUCT_FIELDS)}")
     return rows
+
+
+def address_type_converter(text: str) -> int:
+    """A word of ours, the portal's Russian name or the id -> id of an address type."""
+    folded = text.casefold()
+    known = ADDRESS_TYPES.get(folded) or _ADDRESS_TYPE_NAMES.get(folded)
+    if known is None and folded in map(str, ADDRESS_TYPES.values()):
+        known = int(folded)
+    if known is None:
+        raise BadValue("BAD_ADDRESS_TYPE", f"a type of address: {', '.join(ADDRESS_TYPES)}")
+    return known
 
 
 def _crm_reference(text: str) -> str:

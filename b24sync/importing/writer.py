@@ -40,6 +40,8 @@ class WriteResult:
     progress: Progress = field(default_factory=Progress)
     rows_refused: int = 0
     """Items that are there without their product rows, which the portal refused."""
+    addresses_refused: dict[int, str] = field(default_factory=dict)
+    """Items that are there without their address, by id: what the portal said."""
 
 
 class ItemWriter(LedgeredSender[Row]):

@@ -30,6 +30,16 @@ def product_rows_of(what: str) -> str:
     return f"productrows:{what}"
 
 
+def requisites_of(what: str) -> str:
+    """The ledger's `what` of requisites made for the addresses of items that `what` made."""
+    return f"requisites:{what}"
+
+
+def addresses_of(what: str) -> str:
+    """The ledger's `what` of addresses of items that `what` made."""
+    return f"addresses:{what}"
+
+
 def update_key(run_id: int, key: str) -> str:
     """The key of a run's update of the item that carries `key`: once per run, whatever it changes."""
     return f"{run_id}/{key}"

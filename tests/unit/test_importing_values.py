@@ -262,6 +262,14 @@ def test_phones_stay_as_typed() -> None:
     assert code_of(values.phone, "иванов 2024 года") == "BAD_PHONE"
 
 
+@pytest.mark.parametrize(
+    ("text", "number"), [("actual", 1), ("Home", 4), ("Юридический адрес", 6), ("11", 11), (NumberCell(8), 8)]
+)
+def test_types_of_addresses(text: str, number: int) -> None:
+    assert values.address_type_converter(text) == number
+    assert code_of(values.address_type_converter, text + "2") == "BAD_ADDRESS_TYPE"
+
+
 @pytest.mark.parametrize("text", ["a@example.com", "и.петров@почта.рф", "first.last+tag@sub.example.co.uk"])
 def test_an_email_address_is_accepted(text: str) -> None:
     assert values.email(text) == text

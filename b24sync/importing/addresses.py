@@ -1,0 +1,207 @@
+"""Postal addresses of imported companies and contacts: set after the items are there, once each, through the ledger.
+
+An address hangs on a requisite, the requisite on the item (crm/requisites/addresses/crm-address-add.md,
+crm/requisites/universal/crm-requisite-add.md). Each item gets one requisite of ours, known by its XML_ID, with one
+address in it; both are looked up before an unanswered call is repeated.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from b24sync.bulk.ledgered import LedgeredSender, Settlement
+from b24sync.errors import PortalRefused
+from b24sync.portal.items import CONTACT
+from b24sync.portal.pages import items_of
+from b24sync.store.ledger import DONE, Ledger, Write
+from b24sync.transport.client import PortalClient
+from b24sync.transport.outcomes import Done, Outcome, Refused
+from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
+
+TYPE_ID = "TYPE_ID"
+ACTUAL = 1
+"""The type of the one address that cards showed before requisites (crm/auxiliary/enum/crm-enum-address-type.md)."""
+REQUISITE = 8
+ADD_REQUISITE, ADD_ADDRESS, PRESETS = "crm.requisite.add", "crm.address.add", "crm.requisite.preset.list"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """The template that our requisites follow, with its name, which becomes theirs."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemAddress:
+    """The address of one item, its parts named as crm.address.add names them."""
+
+    item_id: int
+    type_id: int
+    parts: Mapping[str, str]
+    requisite_id: int = 0
+
+    @property
+    def key(self) -> str:
+        """The item's id: an item that is made anew after an undo has another one."""
+        return str(self.item_id)
+
+    @property
+    def xml_id(self) -> str:
+        return f"b24sync-{self.item_id}"
+
+
+def address_of(item_id: int, value: Mapping[str, Any]) -> ItemAddress | None:
+    """The address out of a prepared row; None where nothing but its type is told."""
+    parts = {name: str(text) for name, text in value.items() if name != TYPE_ID}
+    return ItemAddress(item_id, int(value.get(TYPE_ID, ACTUAL)), parts) if parts else None
+
+
+def read_preset(client: PortalClient, entity_type_id: int) -> Preset:
+    """The template for companies (the first one) or contacts (that of a person). Cost: one request.
+
+    Docs: crm/requisites/presets/crm-requisite-preset-list.md. Raises PortalRefused.
+    """
+    answer = client.read_all({"presets": Command(PRESETS, {"order": {"ID": "ASC"}})})["presets"]
+    if isinstance(answer, Refused):
+        raise PortalRefused(PRESETS, answer.code, answer.text)
+    rows = sorted(items_of(answer.result), key=lambda row: int(row["ID"]))
+    rows = [row for row in rows if str(row.get("ACTIVE", "Y")).upper() not in ("N", "0", "FALSE")]
+    if not rows:
+        raise PortalRefused(PRESETS, "NO_PRESETS", "no requisite template is active, and addresses hang on requisites")
+    persons = [row for row in rows if _is_of_persons(row)] if entity_type_id == CONTACT else []
+    chosen = (persons or rows)[0]
+    return Preset(int(chosen["ID"]), str(chosen.get("NAME") or "b24sync"))
+
+
+def _is_of_persons(row: Mapping[str, Any]) -> bool:
+    return "PERSON" in str(row.get("XML_ID")).upper() or str(row.get("NAME")).casefold().startswith("физ")
+
+
+def write_addresses(
+    client: PortalClient,
+    requisites: Ledger,
+    addresses: Ledger,
+    entity_type_id: int,
+    preset: Preset,
+    items: Sequence[ItemAddress],
+    run_id: int,
+) -> dict[int, str]:
+    """Give `items` their addresses; what the portal said of those that got none, by the item's id.
+
+    Cost: two requests per 50 items. Raises PortalUnreachable, PortalBlocked, StoreError.
+    """
+    requisites.plan([(item.key, None) for item in items], run_id)
+    RequisiteWriter(client, requisites, entity_type_id, preset).send(iter(items))
+    held = requisites.states([item.key for item in items])
+    ready = [
+        replace(item, requisite_id=int(write.portal_id))
+        for item in items
+        if (write := held[item.key]).state == DONE and write.portal_id
+    ]
+    addresses.plan([(item.key, None) for item in ready], run_id)
+    AddressWriter(client, addresses).send(iter(ready))
+    last = {**held, **addresses.states([item.key for item in ready])}
+    return {item.item_id: _said(last[item.key]) for item in items if last[item.key].state != DONE}
+
+
+def _said(write: Write) -> str:
+    return f"{write.code or ''} {write.message or ''}".strip() or f"{write.state}: no answer"
+
+
+class _Writer(LedgeredSender[ItemAddress]):
+    """One command for each address; what was not answered is found among what hangs on its owner."""
+
+    method: str
+
+    def _source(self) -> tuple[str, deque[ItemAddress]]:
+        return self.method, self._queue
+
+    def _packets(self, method: str, source: Sequence[ItemAddress], allowance_s: float) -> list[list[ItemAddress]]:
+        most = self._affordable(method, BATCH_MAX_COMMANDS, allowance_s)
+        return [[item] for item in islice(source, most)]
+
+    def _settlements(
+        self, method: str, packet: Sequence[ItemAddress], outcome: Outcome
+    ) -> list[Settlement[ItemAddress]]:
+        return [Settlement(packet[0], outcome)]
+
+    def _find(self, items: Mapping[str, ItemAddress], writes: Mapping[str, Write]) -> dict[str, str]:
+        commands = {f"i{key}": self._look(item) for key, item in items.items()}
+        found: dict[str, str] = {}
+        for name, answer in self._client.read_all(commands).items():
+            if isinstance(answer, Refused):
+                raise PortalRefused(commands[name].method, answer.code, answer.text)
+            item = items[name[1:]]
+            ids = [there for row in items_of(answer.result) if (there := self._held(item, row))]
+            if ids:
+                found[item.key] = min(ids, key=int)
+        return found
+
+    @abstractmethod
+    def _look(self, item: ItemAddress) -> Command:
+        """The command that lists what hangs on the owner."""
+
+    @abstractmethod
+    def _held(self, item: ItemAddress, row: Mapping[str, Any]) -> str | None:
+        """The requisite's id, where `row` is what was to be written."""
+
+
+class RequisiteWriter(_Writer):
+    """Makes a requisite for each item of one kind. Cost: one request per 50."""
+
+    what_for = "requisites for addresses"
+    method = ADD_REQUISITE
+
+    def __init__(self, client: PortalClient, ledger: Ledger, entity_type_id: int, preset: Preset) -> None:
+        super().__init__(client, ledger)
+        self._entity_type_id = entity_type_id
+        self._preset = preset
+
+    def _owner(self, item: ItemAddress) -> dict[str, Any]:
+        return {"ENTITY_TYPE_ID": self._entity_type_id, "ENTITY_ID": item.item_id}
+
+    def _command(self, method: str, packet: Sequence[ItemAddress]) -> Command:
+        named = {"PRESET_ID": self._preset.id, "NAME": self._preset.name, "XML_ID": packet[0].xml_id}
+        return Command(method, {"fields": {**self._owner(packet[0]), **named}})
+
+    def _look(self, item: ItemAddress) -> Command:
+        """Docs: crm/requisites/universal/crm-requisite-list.md"""
+        wanted = {**self._owner(item), "XML_ID": item.xml_id}
+        return Command("crm.requisite.list", {"filter": wanted, "select": ["ID", "XML_ID"]})
+
+    def _held(self, item: ItemAddress, row: Mapping[str, Any]) -> str | None:
+        return str(row["ID"]) if row.get("XML_ID") == item.xml_id else None
+
+
+class AddressWriter(_Writer):
+    """Puts the addresses into their requisites. Cost: one request per 50."""
+
+    what_for = "addresses"
+    method = ADD_ADDRESS
+
+    def _owner(self, item: ItemAddress) -> dict[str, Any]:
+        return {TYPE_ID: item.type_id, "ENTITY_TYPE_ID": REQUISITE, "ENTITY_ID": item.requisite_id}
+
+    def _command(self, method: str, packet: Sequence[ItemAddress]) -> Command:
+        return Command(method, {"fields": {**self._owner(packet[0]), **packet[0].parts}})
+
+    def _settlements(
+        self, method: str, packet: Sequence[ItemAddress], outcome: Outcome
+    ) -> list[Settlement[ItemAddress]]:
+        """The portal answers `true`: an address has no id but its requisite's and its type."""
+        return [Settlement(packet[0], Done(str(packet[0].requisite_id)) if isinstance(outcome, Done) else outcome)]
+
+    def _look(self, item: ItemAddress) -> Command:
+        """Docs: crm/requisites/addresses/crm-address-list.md"""
+        return Command("crm.address.list", {"filter": self._owner(item)})
+
+    def _held(self, item: ItemAddress, row: Mapping[str, Any]) -> str | None:
+        there = {name: str(row.get(name)) for name in self._owner(item)}
+        return str(item.requisite_id) if there == {n: str(v) for n, v in self._owner(item).items()} else None

@@ -1,0 +1,160 @@
+"""Postal addresses of companies and contacts: one requisite and one address each, whatever happens on the way.
+
+Judged by the sandbox's state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desk import Desk
+from sandbox_process import SandboxProcess, running_sandbox
+
+CONTACT, COMPANY = 3, 4
+ACTUAL, HOME, LEGAL, DELIVERY = "1", "4", "6", "11"
+COMPANIES = """
+entity = "company"
+originator = "old-crm"
+key = "Id"
+[columns]
+"Название" = "title"
+"Улица" = "address"
+"Офис" = "address_2"
+"Город" = "address_city"
+"Индекс" = "address_postal_code"
+"Вид" = { field = "address_type", map = { "склад" = "delivery" } }
+[constants]
+address_country = "Россия"
+"""
+HEADER = ["Id", "Название", "Улица", "Офис", "Город", "Индекс", "Вид"]
+ROWS = [
+    ["1", "ООО Ромашка", "Ленина 2", "701", "Тюмень", "625003", "legal"],
+    ["2", "АО Вектор", "Мира 5", "", "Пермь", "614000", "склад"],
+    ["3", "ИП Орлов", "Садовая 1", "", "", "", ""],
+]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    costs = {"crm.requisite.add": 1.0, "crm.address.add": 1.0}
+    with running_sandbox(scale=60, request_cap_s=120, costs=costs) as running:
+        yield running
+
+
+@pytest.fixture
+def desk(sandbox: SandboxProcess, tmp_path: Path) -> Desk:
+    sandbox.reset({})
+    return Desk(tmp_path, sandbox)
+
+
+def addresses(sandbox: SandboxProcess) -> list[tuple[int, str, str, str]]:
+    """Owner, type, street and town of every address; each requisite has to hold exactly one."""
+    found = []
+    for requisite in sandbox.state("requisites"):
+        (address,) = requisite["addresses"]
+        told = [str(address.get(name) or "") for name in ("TYPE_ID", "ADDRESS_1", "CITY")]
+        found.append((int(requisite["ENTITY_ID"]), told[0], told[1], told[2]))
+    return sorted(found)
+
+
+def ids(desk: Desk, entity_type_id: int) -> dict[str, Any]:
+    return {str(item["originId"]): item["id"] for item in desk.items(entity_type_id, "originId,id")}
+
+
+def expected(desk: Desk) -> list[tuple[int, str, str, str]]:
+    own = ids(desk, COMPANY)
+    return [
+        (own["1"], LEGAL, "Ленина 2", "Тюмень"),
+        (own["2"], DELIVERY, "Мира 5", "Пермь"),
+        (own["3"], ACTUAL, "Садовая 1", ""),
+    ]
+
+
+def imported(desk: Desk) -> Any:
+    return desk.run_import(desk.table("c.csv", HEADER, ROWS), desk.file("m.toml", COMPANIES))
+
+
+def test_companies_get_their_addresses_once_and_an_undo_takes_them_along(desk: Desk) -> None:
+    ended = imported(desk)
+    assert (ended.code, ended.result["created"]) == (0, 3), ended
+    assert addresses(desk.sandbox) == expected(desk)
+    first = desk.sandbox.state("requisites")[0]
+    assert (first["NAME"], first["addresses"][0]["COUNTRY"], first["addresses"][0]["ADDRESS_2"]) == (
+        "Организация",
+        "Россия",
+        "701",
+    )
+    undone = desk.run("import", "undo", str(ended.result["run"]), "--yes", "--json")
+    assert (undone.code, undone.result["deleted"], undone.result["kept"]) == (0, 3, 0), undone
+    assert desk.sandbox.state("requisites") == []
+    assert imported(desk).code == 0
+    assert addresses(desk.sandbox) == expected(desk), "what was deleted may be imported again"
+    assert desk.sandbox.figures()["spec_violations"] == 0
+
+
+def test_addresses_whose_answers_are_lost_are_looked_up_and_not_written_twice(desk: Desk) -> None:
+    for method in ("crm.requisite.add", "crm.address.add"):
+        desk.sandbox.fault("cut_after", method, nth=1)
+    ended = imported(desk)
+    assert ended.code == 0, ended
+    assert [fault["fired"] for fault in desk.sandbox.faults()] == [1, 1], "the faults did not bite"
+    assert addresses(desk.sandbox) == expected(desk)
+
+
+def test_an_export_of_contacts_brings_their_addresses(desk: Desk) -> None:
+    header = ["ID", "Имя", "Фамилия", "Рабочий телефон", "Ответственный", "Адрес"]
+    file = desk.table("contacts.csv", header, [["7", "Анна", "Орлова", "+7 495 123-45-67", "", "Москва, Тверская 1"]])
+    ended = desk.run("import", "run", file, "--yes", "--json")
+    assert (ended.code, ended.result["created"]) == (0, 1), ended
+    assert addresses(desk.sandbox) == [(ids(desk, CONTACT)["7"], ACTUAL, "Москва, Тверская 1", "")]
+    assert [row["NAME"] for row in desk.sandbox.state("requisites")] == ["Физ. лицо"]
+
+
+def test_a_second_run_makes_none_twice_tells_which_it_leaves_and_refuses_a_wrong_type(desk: Desk) -> None:
+    assert imported(desk).code == 0
+    before = addresses(desk.sandbox)
+    desk.configure('[import]\nconflict = "overwrite"\nmax_change_share = 1.0\n')
+    rows = [["1", "ООО Ромашка и Ко", "Другая 9", "", "", "", "home"], *ROWS[1:]]
+    rows.append(["9", "АО Север", "Лесная 3", "", "", "", "дача"])
+    ended = desk.run_import(desk.table("d.csv", HEADER, rows), desk.file("m.toml", COMPANIES))
+    assert (ended.code, ended.result["updated"], ended.result["skipped"], ended.result["refused"]) == (3, 1, 2, 1), (
+        ended
+    )
+    assert "3 addresses stay as they are" in ended.stderr and "a type of address: actual, home" in ended.stderr
+    assert addresses(desk.sandbox) == before
+
+
+def test_addresses_that_the_portal_refuses_are_told_and_their_items_stay(desk: Desk) -> None:
+    said = {"code": "", "text": "Access denied.", "which": "one"}
+    desk.sandbox.fault("nested_error", "crm.address.add", nth=1, params=said)
+    ended = imported(desk)
+    assert ended.code == 3, ended
+    assert "the portal refused the addresses of 1 items; the items are there" in ended.stderr
+    assert "Access denied." in ended.stderr
+    assert len(desk.items(COMPANY, "id")) == 3
+
+
+def test_addresses_are_set_once_each_whatever_kills_the_command(desk: Desk) -> None:
+    rows = [[str(n), f"ООО {n}", f"Улица {n}", "", "Пермь", "", ""] for n in range(1, 61)]
+    file, mapping = desk.table("c.csv", HEADER, rows), desk.file("m.toml", COMPANIES)
+
+    def written() -> int:
+        return sum(1 + len(requisite["addresses"]) for requisite in desk.sandbox.state("requisites"))
+
+    killed = 0
+    for wanted in (10, 70):
+        running = desk.start("import", "run", file, "--mapping", mapping, "--yes", "--json")
+        until = time.monotonic() + 60
+        while running.alive and written() < wanted and time.monotonic() < until:
+            time.sleep(0.02)
+        killed += running.kill() and written() < 120
+    assert killed >= 1, "the kills came too late"
+    ended = desk.run_import(file, mapping)
+    assert ended.code == 0, ended
+    own = ids(desk, COMPANY)
+    assert len(own) == len(desk.items(COMPANY, "id")) == 60
+    assert addresses(desk.sandbox) == sorted((own[str(n)], ACTUAL, f"Улица {n}", "Пермь") for n in range(1, 61))
