@@ -202,7 +202,7 @@ def _quoted(text: str) -> str:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_example_mapping_is_valid(path: Path) -> None:
-    if path.stem != "blueprint":
+    if path.stem not in ("blueprint", "norms"):
         assert load_mapping(path).columns
 
 
