@@ -154,7 +154,9 @@ class _Kind:
 
     def forget(self, items: Iterable[Doomed]) -> None:
         """The items are no longer there: the same rows may be imported again."""
-        self.made.gone(*(item.made_as for item in items), code=UNDONE_CODE, message="deleted by import undo")
+        keys = [item.made_as for item in items]
+        self._product_rows.gone(*keys)
+        self.made.gone(*keys, code=UNDONE_CODE, message="deleted by import undo")
 
 
 class Undo:

@@ -73,6 +73,10 @@ def test_an_export_of_bitrix24_is_recognised_folded_and_written_once_with_its_pr
         again = desk.run("import", "run", file, "--yes", "--json")
         assert (again.code, again.result["skipped"], again.result["created"]) == (0, 2, 0), again
         assert len(product_rows(sandbox)) == 2
+        undone = desk.run("import", "undo", str(ended.result["run"]), "--yes", "--json")
+        assert (undone.code, product_rows(sandbox)) == (0, []), undone
+        assert desk.run("import", "run", file, "--yes", "--json").result["created"] == 2
+        assert product_rows(sandbox) == [("Насос", 500.25, 2.0), ("Клапан", 250.0, 2.0)], "lost after an undo"
         assert sandbox.figures()["spec_violations"] == 0
 
 
