@@ -14,9 +14,9 @@ SPEC_DIR ?= ../shared/bitrix24/spec
 help:
 	@echo 'make demo                     the main job on a local portal, about two minutes after the set-up'
 	@echo 'make demo FILE=f MAPPING=m    the same with a spreadsheet of your own'
-	@echo 'make test                     all tests but the long ones, at most six minutes'
+	@echo 'make test                     all tests but the long ones, under ten minutes'
 	@echo 'make test-long                a hundred kills, every fault at three places; writes docs/reliability/'
-	@echo 'make bench                    speed and memory, about 40 minutes; writes docs/benchmarks/ and docs/benchmarks.md'
+	@echo 'make bench                    speed and memory, about an hour and a half; writes docs/benchmarks/ and docs/benchmarks.md'
 	@echo 'make check                    what CI runs: lint types layers test'
 	@echo 'make setup fmt lint types layers spec-table lock clean'
 

@@ -1,6 +1,6 @@
 """`make bench`: runs the cases, writes docs/benchmarks/*.json and docs/benchmarks.md.
 
-    python scripts/bench/run.py                       everything, about 40 minutes
+    python scripts/bench/run.py                       everything, about an hour and a half
     python scripts/bench/run.py --only client_cpu     one case (may be repeated)
     python scripts/bench/run.py --quick               small sizes, into build/benchmarks
     python scripts/bench/run.py --report              only the page, from the JSON files that are there
