@@ -19,7 +19,6 @@ from typing import Any
 
 from b24sync.errors import ConfigError, PortalRefused, PortalUnreachable
 from b24sync.importing import export_format as form
-from b24sync.importing.export_filters import portal_filter
 from b24sync.importing.fields import (
     ADDRESS_KINDS,
     LINKS,
@@ -34,6 +33,7 @@ from b24sync.importing.fields import (
 )
 from b24sync.importing.product_rows import rows_of
 from b24sync.portal.children import may_have_product_rows, product_rows_command, short_code
+from b24sync.portal.criteria import filter_of
 from b24sync.portal.directory import Directory, FieldInfo, normal, read_directory
 from b24sync.portal.items import FIRST_SMART_PROCESS, read_by_ids
 from b24sync.portal.pages import items_of
@@ -96,10 +96,10 @@ class Exporter:
     def write(self, out: Path, filters: Sequence[str], on_rows: Callable[[int], None] = lambda _: None) -> Exported:
         """Write `out` (.csv or .xlsx). Cost: one request per 2,500 items, with product rows one more per 50.
 
-        `filters` as `portal_filter` reads them. `on_rows` is told how many rows are written. The file gets its name
+        `filters` as `portal.criteria` reads them. `on_rows` is told how many rows are written. The file gets its name
         when it is complete.
         """
-        wanted = portal_filter(self._entity, filters, self._directory)
+        wanted = filter_of(filters, self._directory)
         header = [form.first_title(self._entity, self._client.host), form.ORIGINATOR, form.ORIGIN_ID]
         header += [column.name for column in self._columns] + ([form.PRODUCT_ROWS] if self._product_rows else [])
         result = Exported(columns=len(header), left_out=self.left_out)

@@ -1,8 +1,8 @@
-"""Conditions on any field, as a person types them, as a filter of crm.item.list.
+"""Conditions on any field, as a person types them after --filter, as a filter of crm.item.list.
 
 `opportunity>=100000`, `assigned_by=a.orlova@example.ru`, `pipeline=Проекты`, `UF_CRM_REGION=Москва|Казань`,
-`title~договор`: a field, one of = != > >= < <= ~ (contains), a value or several with | between them. Names of
-pipelines, stages, users and list elements are resolved. Docs: crm/universal/crm-item-list.md
+`title~договор`, `company=`: a field, one of = != > >= < <= ~ (or %: contains), a value, several with | between them, or
+none. Names of pipelines, stages, users and list elements are resolved. Docs: crm/universal/crm-item-list.md
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from b24sync.errors import ConfigError
 from b24sync.portal.directory import Directory, FieldInfo, nearest, normal
 
-_FORM = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*(!=|>=|<=|=|>|<|~)\s*(.*?)\s*", re.DOTALL)
-PREFIXES: Mapping[str, str] = {"=": "=", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "~": "%"}
+_FORM = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*(!=|>=|<=|=|>|<|~|%)\s*(.*?)\s*", re.DOTALL)
+PREFIXES: Mapping[str, str] = {"=": "=", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "~": "%", "%": "%"}
 NAMES: Mapping[str, str] = {
     "stage": "stageId",
     "pipeline": "categoryId",
@@ -56,7 +56,11 @@ def _condition(text: str, directory: Directory) -> tuple[str, Any]:
         raise ValueError("write FIELD, one of = != > >= < <= ~, and a value")
     name, sign, said = form.groups()
     field = _field(name, directory)
-    values = [value for word in said.split("|") for value in _values(field, word.strip(), directory)]
+    known = _names(field, directory)
+    if known is not None and said and sign not in ("=", "!="):
+        raise ValueError(f"{name} is a name: = and != are possible")
+    words = [word.strip() for word in said.split("|")]
+    values = [value for word in words for value in _values(field, word, known)]
     if len(values) == 1:
         return f"{PREFIXES[sign]}{field.code}", values[0]
     if sign not in ("=", "!="):
@@ -69,32 +73,37 @@ def _field(name: str, directory: Directory) -> FieldInfo:
     for code in (NAMES.get(name.lower()), name, name.upper(), camel):
         if code is not None and code in directory.fields:
             return directory.fields[code]
-    close = nearest(name, directory.fields)
+    close = nearest(name, [*NAMES, *directory.fields])
     raise ValueError(f"there is no field {name}" + (f"; nearest: {', '.join(close)}" if close else ""))
 
 
-def _values(field: FieldInfo, word: str, directory: Directory) -> list[Any]:
-    """What a word means in a field: ids of what it names, else the word."""
-    if field.type == "boolean":
+def _values(field: FieldInfo, word: str, names: Sequence[tuple[Any, str]] | None) -> list[Any]:
+    """What a word means in a field: ids of what it names, else the word. Raises ValueError with the nearest names."""
+    if field.type == "boolean" and word:
         # Filters on a yes-or-no field take 1 and 0 only (crm-item-list.md).
         return [int(normal(word) in ("1", "y", "yes", "да", "true"))]
-    known = _named(field, word, directory)
-    if known is None:
+    if names is None or not word:
         return [word]
-    if not known:
-        raise ValueError(f"{field.code} knows no {word!r}")
-    return known
-
-
-def _named(field: FieldInfo, word: str, directory: Directory) -> list[Any] | None:
-    """Ids of what `word` names in a field that holds ids; None for other fields."""
     wanted = normal(word)
+    ids = [one for one, name in names if normal(name) == wanted]
+    ids = ids or [one for one, _ in names if normal(str(one)) == wanted]
+    if not ids:
+        close = nearest(word, [name for _, name in names])
+        raise ValueError(f"{field.code} knows no {word!r}" + (f"; nearest: {', '.join(close)}" if close else ""))
+    return list(dict.fromkeys(ids))
+
+
+def _names(field: FieldInfo, directory: Directory) -> list[tuple[Any, str]] | None:
+    """(id, name) of what a field can hold; None where it holds plain values."""
     if field.code == "categoryId":
-        return [one.id for one in directory.pipelines if wanted in (normal(one.name), str(one.id))]
+        return [(one.id, one.name) for one in directory.pipelines]
     if field.code == "stageId":
-        return [one.status_id for one in directory.stages if wanted in (normal(one.name), normal(one.status_id))]
+        return [(one.status_id, one.name) for one in directory.stages]
     if field.type in ("user", "employee"):
-        return [one.id for one in directory.users_by(word)] or ([int(word)] if word.isdigit() else [])
+        users = directory.users
+        turned = [(one.id, " ".join(reversed(one.name.split()))) for one in users]
+        return [(one.id, one.name) for one in users] + turned + [(one.id, one.email) for one in users]
     if field.type == "enumeration":
-        return [key for key, text in field.items.items() if wanted in (normal(text), str(key))]
-    return None
+        return list(field.items.items())
+    statuses = directory.dictionaries.get(field.dictionary)
+    return list(statuses.items()) if statuses else None

@@ -67,6 +67,8 @@ class FieldInfo:
     title: str
     items: Mapping[int, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    dictionary: str = ""
+    """Of a field of statuses: its dictionary (ENTITY_ID of crm.status.list); a stage's pipeline decides its own."""
 
 
 @dataclass(slots=True)
@@ -279,6 +281,7 @@ def _fields(result: Any) -> dict[str, FieldInfo]:
             str(row.get("title") or ""),
             {int(item["ID"]): str(item["VALUE"]) for item in items if isinstance(item, Mapping)},
             row.get("settings") if isinstance(row.get("settings"), Mapping) else {},
+            str(row.get("statusType") or ""),
         )
     return found
 
