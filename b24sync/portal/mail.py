@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from b24sync.errors import PortalRefused
+from b24sync.errors import OutcomeUnknown, PortalRefused, RetryLater
 from b24sync.portal.pages import items_of
 from b24sync.transport.client import PortalClient
 
 ORIGINATOR = "b24sync"
 NOT_GONE = "Email send error"
+REMOVE_TRIES = 3
 
 
 def send_mail(
@@ -56,10 +57,25 @@ def send_mail(
     try:
         answer = client.call("crm.activity.add", {"fields": fields}, write=True, before_send=before_send)
     except PortalRefused as error:
-        if NOT_GONE in error.text and (made := find_mail(client, origin)) is not None:
-            client.call("crm.activity.delete", {"id": made}, write=True)
+        if NOT_GONE in error.text:
+            _remove_mail(client, origin)
         raise
     return str(answer.result)
+
+
+def _remove_mail(client: PortalClient, origin: str) -> None:
+    """Take away the activity of a letter that did not go, as far as the portal lets us: it is refused either way.
+
+    An unanswered deletion is settled by the next look: what is left would pass for a letter that went.
+    """
+    for _ in range(REMOVE_TRIES):
+        try:
+            made = find_mail(client, origin)
+            if made is None:
+                return
+            client.call("crm.activity.delete", {"id": made}, write=True)
+        except (OutcomeUnknown, RetryLater, PortalRefused):
+            continue
 
 
 def find_mail(client: PortalClient, origin: str) -> str | None:
