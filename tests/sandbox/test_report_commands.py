@@ -29,7 +29,10 @@ def portal() -> Iterator[SandboxProcess]:
 
 @pytest.fixture(scope="module")
 def desk(portal: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> NightDesk:
-    return NightDesk(Path(tmp_path_factory.mktemp("reports")), portal)
+    """With everything read once: any test may come first, and some report from the store alone."""
+    made = NightDesk(Path(tmp_path_factory.mktemp("reports")), portal)
+    assert made.run("report", "delays").code == 0
+    return made
 
 
 def rows(desk: NightDesk, name: str, *more: str) -> list[dict[str, Any]]:
