@@ -88,8 +88,8 @@ def run(
             _finish(ctx, _result(job, plan, dry_run=True), as_json=as_json, code=REFUSED_EXIT)
             return
         _stop_large_change(job, plan, app.config.imports.max_change_share)
-        if plan.left:
-            _confirmed(job, f"Write {plan.left} {mapping.entity} rows to the portal?", yes=yes)
+        if to_write := plan.left + plan.incomplete:
+            _confirmed(job, f"Write {to_write} {mapping.entity} rows to the portal?", yes=yes)
         code = _apply(app, job, plan)
         result = _result(job, plan)
         if workflows and mapping.entity == "deal":
@@ -125,6 +125,8 @@ def _show_plan(plan: Plan, file: Path, entity: str, *, too_old: int) -> None:
     for name, count in (("companies", plan.companies_to_create), ("contacts", plan.contacts_to_create)):
         if count:
             say(f"  {count} {name} to create because rows name them")
+    if plan.incomplete:
+        say(f"  {plan.incomplete} of those there lack product rows or addresses that were refused before: tried again")
     if plan.addresses_left:
         say(f"  {plan.addresses_left} addresses stay as they are: an import sets them on new items only")
     if too_old and not plan.resumed:
@@ -182,7 +184,10 @@ def _apply(app: App, job: ImportJob, plan: Plan) -> int:
             "false leaves them out."
         )
     if result.rows_refused:
-        say(f"b24sync: the portal refused the product rows of {result.rows_refused} items; the items are there.")
+        say(
+            f"b24sync: the portal refused the product rows of {result.rows_refused} items; the items are there. "
+            "The reasons stand in `b24sync import report`; mend the cause and run the same command again."
+        )
     if result.addresses_refused:
         say(f"b24sync: the portal refused the addresses of {len(result.addresses_refused)} items; the items are there.")
     for item_id, said in list(result.addresses_refused.items())[:20]:

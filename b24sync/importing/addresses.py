@@ -108,11 +108,7 @@ def write_addresses(
     addresses.plan([(item.key, None) for item in ready], run_id)
     AddressWriter(client, addresses).send(iter(ready))
     last = {**held, **addresses.states([item.key for item in ready])}
-    return {item.item_id: _said(last[item.key]) for item in items if last[item.key].state != DONE}
-
-
-def _said(write: Write) -> str:
-    return f"{write.code or ''} {write.message or ''}".strip() or f"{write.state}: no answer"
+    return {item.item_id: last[item.key].refusal for item in items if last[item.key].state != DONE}
 
 
 class _Writer(LedgeredSender[ItemAddress]):

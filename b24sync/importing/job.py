@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -77,6 +77,8 @@ from b24sync.transport.client import PortalClient
 
 SPOOL_ROWS = 1000
 MOST_PROBLEMS = 1000
+INCOMPLETE = "INCOMPLETE"
+"""The item is there; its product rows or its address the portal did not take."""
 """Row errors and links that are told one by one before the first write; the others stand in the run's report."""
 
 
@@ -109,6 +111,8 @@ class Plan:
     companies_to_create: int = 0
     contacts_to_create: int = 0
     duplicates: int = 0
+    incomplete: int = 0
+    """Items that are there without their product rows or address, which are tried again."""
     problems: list[str] = field(default_factory=list)
     resumed: bool = False
     written_before: int = 0
@@ -328,7 +332,11 @@ class ImportJob:
             refuse = self._settings.conflict == "refuse"
             state, code = ("refused", "EXISTS") if refuse else (SKIPPED, None)
             said = [(row, f"already in the portal as {there[str(row.key)]}") for row in rows]
-            self._runs.mark(self.run.id, [RunRow(r.line, r.key, state, code=code, message=text) for r, text in said])
+            marks = [RunRow(r.line, r.key, state, code=code, message=text) for r, text in said]
+            wanted = set() if refuse else self._incomplete({str(row.key): there[str(row.key)] for row in rows})
+            self.plan.incomplete += len(wanted)
+            self._runs.mark(self.run.id, [mark for mark in marks if mark.key not in wanted])
+            self._runs.mark(self.run.id, [mark for mark in marks if mark.key in wanted], keep_drafts=True)
         elif rows:
             self._take(planner.verdicts(rows, there))
 
@@ -482,53 +490,84 @@ class ImportJob:
                 yield change_of(row, self.run.id, self._links)
 
     def _write_product_rows(self) -> int:
-        """Set the product rows of what this run has created; how many items' rows were refused."""
+        """Set the product rows of what this run has created or left without; how many items' rows were refused."""
         ledger = Ledger(self._store, self._portal, product_rows_of(self.what), self._clock)
-        ledger.plan([(item.key, None) for item in self._product_rows()], self.run.id)
+        ledger.plan([(item.key, None) for _, item in self._product_rows()], self.run.id)
         writer = ProductRowsWriter(self._client, ledger, self._origin.entity_type_id)
-        writer.write(self._product_rows())
+        writer.write(item for _, item in self._product_rows())
         items = self._product_rows()
         while piece := list(islice(items, KEYS_PER_REQUEST)):
+            set_ = ledger.states([item.key for _, item in piece])
+            lost = {line: write for line, item in piece if (write := set_[item.key]).state != DONE}
+            self._remark("its product rows were not set", {line: w.refusal for line, w in lost.items()})
             # Setting them changed the items: undo must know that it was us.
-            ids = {item.key: item.item_id for item in piece}
-            for ledger in (self._ledger, self._updates):
-                note_times(self._client, ledger, self._origin.entity_type_id, ids)
+            ids = {item.key: item.item_id for _, item in piece}
+            for own in (self._ledger, self._updates):
+                note_times(self._client, own, self._origin.entity_type_id, ids)
         return writer.progress.refused
 
-    def _product_rows(self) -> Iterator[ItemRows]:
-        """Product rows of items that this run has made, and of those that it updates."""
-        yield from (ItemRows(c.key, c.item_id, c.product_rows) for c in self._changes() if c.product_rows)
-        yield from (ItemRows(key, item_id, rows) for key, item_id, rows in self._made_with("productRows"))
+    def _product_rows(self) -> Iterator[tuple[int, ItemRows]]:
+        """By line, product rows of items that this run updates, has made, or found without theirs."""
+        for row in self._runs.pending(self.run.id, state=UPDATE):
+            if row.draft is not None and (change := change_of(row, self.run.id, self._links)).product_rows:
+                yield row.line, ItemRows(change.key, change.item_id, change.product_rows)
+        for line, key, item_id, rows in self._made_with("productRows"):
+            yield line, ItemRows(key, item_id, rows)
 
     def _write_addresses(self, preset: Preset) -> dict[int, str]:
-        """Set the addresses of what this run has created; what the portal said of those that it refused."""
+        """Set the addresses of what this run has created or left without; what the portal said of those refused."""
         number, refused = self._origin.entity_type_id, dict[int, str]()
-        requisites, addresses = (
-            Ledger(self._store, self._portal, what, self._clock)
-            for what in (requisites_of(self.what), addresses_of(self.what))
-        )
+        requisites, addresses = self._address_ledgers()
         made = self._made_with(ADDRESS)
         while piece := list(islice(made, KEYS_PER_REQUEST)):
             items: list[ItemAddress] = [
-                found for _, item_id, value in piece if (found := address_of(item_id, value)) is not None
+                found for _, _, item_id, value in piece if (found := address_of(item_id, value)) is not None
             ]
-            refused |= write_addresses(self._client, requisites, addresses, number, preset, items, self.run.id)
+            lost = write_addresses(self._client, requisites, addresses, number, preset, items, self.run.id)
+            refused |= lost
+            self._remark("its address was not set", {line: lost[i] for line, _, i, _ in piece if i in lost})
             # A portal may count it as a change of the item: undo must know that it was us.
-            note_times(self._client, self._ledger, number, {key: item_id for key, item_id, _ in piece})
+            note_times(self._client, self._ledger, number, {key: item_id for _, key, item_id, _ in piece})
         return refused
 
-    def _made_with(self, name: str) -> Iterator[tuple[str, int, Any]]:
-        """(key, id, value) of the items that this run has made and whose rows say `name`."""
-        pending = self._runs.pending(self.run.id)
-        while piece := list(islice(pending, SPOOL_ROWS)):
+    def _address_ledgers(self) -> tuple[Ledger, Ledger]:
+        whats = requisites_of(self.what), addresses_of(self.what)
+        requisites, addresses = (Ledger(self._store, self._portal, what, self._clock) for what in whats)
+        return requisites, addresses
+
+    def _remark(self, lack: str, said: dict[int, str]) -> None:
+        """Tell a row's fate whole: its item is there, and what hangs on it is not."""
+        self._runs.remark(
+            self.run.id, {n: (INCOMPLETE, f"the item is there, but {lack}: {why}") for n, why in said.items()}
+        )
+
+    def _incomplete(self, ids: dict[str, int]) -> set[str]:
+        """Of items that are there, by key, those whose product rows or address an earlier run did not get through."""
+        found: set[str] = set()
+        if self._mapping.holds_product_rows:
+            rows = Ledger(self._store, self._portal, product_rows_of(self.what), self._clock).states(list(ids))
+            found.update(key for key, write in rows.items() if write.state != DONE)
+        if self._preset is not None:
+            asked, given = (ledger.states([str(one) for one in ids.values()]) for ledger in self._address_ledgers())
+            done = {item_id for item_id, write in given.items() if write.state == DONE}
+            found.update(key for key, one in ids.items() if str(one) in asked and str(one) not in done)
+        return found
+
+    def _made_with(self, name: str) -> Iterator[tuple[int, str, int, Any]]:
+        """(line, key, id, value) of items that this run has made, or found incomplete, and whose rows say `name`."""
+        listed = chain(self._runs.pending(self.run.id), self._runs.pending(self.run.id, state=SKIPPED))
+        rows = (row for row in listed if row.draft is not None)
+        while piece := list(islice(rows, SPOOL_ROWS)):
             made = self._ledger.states([row.key for row in piece if row.key])
             for row in piece:
                 write = made.get(row.key or "")
-                if row.draft is None or write is None or write.state != DONE or write.run_id != self.run.id:
+                if row.draft is None or write is None or write.state != DONE:
+                    continue
+                if row.state == PENDING and write.run_id != self.run.id:
                     continue
                 value = fields_from_json(row.draft)[0].get(name)
                 if value and row.key and write.portal_id:
-                    yield row.key, int(write.portal_id), value
+                    yield row.line, row.key, int(write.portal_id), value
 
     def _writer(
         self,

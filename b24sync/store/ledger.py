@@ -49,6 +49,11 @@ class Write:
     message: str | None
     detail: dict[str, Any]
 
+    @property
+    def refusal(self) -> str:
+        """What the portal said of a write that is not done."""
+        return f"{self.code or ''} {self.message or ''}".strip() or f"{self.state}: no answer"
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:

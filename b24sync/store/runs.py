@@ -204,8 +204,8 @@ class Runs:
         with self._store.write() as connection:
             connection.execute(delete(run_rows).where(run_rows.c.run_id == run_id))
 
-    def mark(self, run_id: int, rows: Iterable[RunRow]) -> None:
-        """Set state, code and message of rows by line; their drafts are no longer needed."""
+    def mark(self, run_id: int, rows: Iterable[RunRow], *, keep_drafts: bool = False) -> None:
+        """Set state, code and message of rows by line; their drafts go, unless something of them is still wanted."""
         values = [
             {"b_line": row.line, "b_state": row.state, "b_code": row.code, "b_message": row.message} for row in rows
         ]
@@ -214,8 +214,21 @@ class Runs:
         statement = (
             update(run_rows)
             .where(run_rows.c.run_id == run_id, run_rows.c.line == bindparam("b_line"))
-            .values(state=bindparam("b_state"), code=bindparam("b_code"), message=bindparam("b_message"), draft=None)
+            .values(state=bindparam("b_state"), code=bindparam("b_code"), message=bindparam("b_message"))
         )
+        with self._store.write() as connection:
+            self._store.many(connection, statement if keep_drafts else statement.values(draft=None), values)
+
+    def remark(self, run_id: int, said: Mapping[int, tuple[str | None, str]]) -> None:
+        """Add to rows by line what a person should know beside their fate: (code, message)."""
+        if not said:
+            return
+        statement = (
+            update(run_rows)
+            .where(run_rows.c.run_id == run_id, run_rows.c.line == bindparam("b_line"))
+            .values(code=bindparam("b_code"), message=bindparam("b_message"))
+        )
+        values = [{"b_line": line, "b_code": code, "b_message": message} for line, (code, message) in said.items()]
         with self._store.write() as connection:
             self._store.many(connection, statement, values)
 
@@ -350,11 +363,12 @@ def _settled_state(ledger: Any, done: str) -> Any:
 
 
 def _told(name: str) -> Any:
-    """Code or message: the ledger's where the row was to be written, else the row's own."""
+    """Code or message: the ledger's where it says one of a row that was to be written, else the row's own."""
+    own = run_rows.c[name]
     return case(
-        (run_rows.c.state == PENDING, writes.c[name]),
-        (run_rows.c.state == UPDATE, _changes.c[name]),
-        else_=run_rows.c[name],
+        (run_rows.c.state == PENDING, func.coalesce(writes.c[name], own)),
+        (run_rows.c.state == UPDATE, func.coalesce(_changes.c[name], own)),
+        else_=own,
     )
 
 

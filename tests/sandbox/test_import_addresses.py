@@ -136,6 +136,16 @@ def test_addresses_that_the_portal_refuses_are_told_and_their_items_stay(desk: D
     assert "the portal refused the addresses of 1 items; the items are there" in ended.stderr
     assert "Access denied." in ended.stderr
     assert len(desk.items(COMPANY, "id")) == 3
+    fates = desk.folder / "fates.csv"
+    assert desk.run("import", "report", str(ended.result["run"]), fates).code == 0
+    told = [line for line in fates.read_text(encoding="utf-8").splitlines() if "INCOMPLETE" in line]
+    assert len(told) == 1 and ",created," in told[0] and "Access denied." in told[0], told
+    assert sum(len(requisite["addresses"]) for requisite in desk.sandbox.state("requisites")) == 2
+    again = imported(desk)  # the cause is mended: the same command brings the one that is lacking, and only that
+    assert (again.code, again.result["created"], again.result["skipped"]) == (0, 0, 3), again
+    assert "1 of those there lack product rows or addresses" in again.stderr
+    assert addresses(desk.sandbox) == expected(desk)
+    assert "lack product rows" not in imported(desk).stderr
 
 
 def test_addresses_are_set_once_each_whatever_kills_the_command(desk: Desk) -> None:

@@ -90,6 +90,25 @@ def test_product_rows_whose_answer_is_lost_are_looked_up_and_not_written_twice(t
         assert product_rows(sandbox) == [("Насос", 500.25, 2.0), ("Клапан", 250.0, 2.0)]
 
 
+def test_product_rows_that_the_portal_refuses_are_told_and_set_by_the_same_command_later(tmp_path: Path) -> None:
+    with running_sandbox(scale=60, request_cap_s=120, seed=SEED) as sandbox:
+        desk = Desk(tmp_path, sandbox)
+        said = {"code": "", "text": "Access denied.", "which": "one"}
+        sandbox.fault("nested_error", "crm.item.productrow.set", nth=1, params=said)
+        file = export_of_two_deals(tmp_path)
+        ended = desk.run("import", "run", file, "--yes", "--json")
+        assert (ended.code, ended.result["created"]) == (3, 2), ended
+        fates = tmp_path / "fates.csv"
+        assert desk.run("import", "report", str(ended.result["run"]), fates).code == 0
+        assert "INCOMPLETE" in fates.read_text(encoding="utf-8") and "Access denied." in fates.read_text(
+            encoding="utf-8"
+        )
+        assert len(product_rows(sandbox)) < 2
+        again = desk.run("import", "run", file, "--yes", "--json")
+        assert (again.code, again.result["created"], again.result["skipped"]) == (0, 0, 2), again
+        assert product_rows(sandbox) == [("Насос", 500.25, 2.0), ("Клапан", 250.0, 2.0)]
+
+
 def test_our_own_export_goes_back_without_a_difference_and_into_another_portal_with_its_keys(tmp_path: Path) -> None:
     deals = [
         {"title": "Из старой CRM", "categoryId": 1, "originatorId": "old-crm", "originId": "A|7", "opportunity": 100},
