@@ -72,9 +72,10 @@ def test_the_token_names_the_portal_and_no_secret_is_stored(daemon: DaemonProces
     for token in (TOKEN, "second0token0of0main000000000001", OTHER):
         answer = daemon.post(update_of(42, token, **{"auth[access_token]": "app0access0token0000000000000001"}))
         assert (answer.status_code, answer.text) == (200, "ok")
-    main, other = events_of(place), events_of(place, "client-a")
-    assert [(job.kind, job.folded) for job in main] == [("ONCRMDEALUPDATE:42", 2)], "what waits together is one"
-    assert [job.kind for job in other] == ["ONCRMDEALUPDATE:42"]
+    listed = events_of(place), events_of(place, "client-a")
+    main, other = ([job for job in jobs if job.kind == "ONCRMDEALUPDATE:42"] for jobs in listed)
+    assert [job.folded for job in main] == [2], "what waits together is one"
+    assert len(other) == 1
     assert main[0].payload["data"] == {"FIELDS": {"ID": "42"}}
     for file in (place / "var").iterdir():
         assert b"0token0" not in file.read_bytes(), file.name
