@@ -250,7 +250,7 @@ class Context:
 
         def make(sending: Sending) -> Made:
             row = copies.add(deal.whole(), key, status_id, left_out, sending)
-            return Made(str(row["id"]), row)
+            return Made(str(row.get("id") or ""), row)
 
         def store(connection: Connection, made: Made) -> None:
             at = self.client.clock.wall_s()

@@ -83,15 +83,20 @@ class Acts:
         make: Callable[[Sending], Made],
         store: Callable[[Connection, Made], None],
     ) -> str:
-        begun_at = self.clock.wall_s()
+        begun_at, sent = self.clock.wall_s(), False
 
         def sending() -> None:
+            nonlocal sent
+            sent = True
             # After a wait at the gate the moment of the claim is too early to look for it by.
             if self.clock.wall_s() - begun_at > STAMP_AFTER_S:
                 ledger.stamp(key)
 
         try:
             made = make(sending)
+            if not _is_id(made.portal_id):
+                raise OutcomeUnknown(f"{what} {key}: the portal answered {made.portal_id[:40]!r} instead of an id.")
+            self._settle(ledger, key, made, store)
         except OutcomeUnknown as error:
             ledger.settle([Settled(key, UNKNOWN, message=str(error))])
             self.clock.sleep(LOOK_AGAIN_S)
@@ -106,7 +111,12 @@ class Acts:
         except (RetryLater, PortalBlocked):
             ledger.settle([Settled(key, PLANNED)])
             raise
-        self._settle(ledger, key, made, store)
+        except BaseException as error:
+            # A loop that was stopped, a job out of time, a fault of code: this process lives on, and a row that it
+            # left `sent` would be waited for without end.
+            message = f"broken off: {type(error).__name__}" if sent else None
+            ledger.settle([Settled(key, UNKNOWN if sent else PLANNED, message=message)])
+            raise
         return made.portal_id
 
     def _settled_state(self, ledger: Ledger, key: str) -> Write | None:
@@ -136,6 +146,11 @@ class Acts:
                 f"{what} {key} was sent and not answered; it is looked for again before it is repeated.",
                 retry_after_s=left_s,
             )
+
+
+def _is_id(value: str) -> bool:
+    """Only an id proves that something was made."""
+    return value.isdigit() and int(value) > 0
 
 
 def set_key(entity: str, entity_id: int, rest: str) -> str:

@@ -72,9 +72,9 @@ def changed_since(client: PortalClient, moment: str, after: int, priority: Prior
 
 
 def add_task(client: PortalClient, fields: Mapping[str, Any], **options: Any) -> str:
-    """Add a task; its id. Cost: one request. `options` are those of `PortalClient.call`."""
+    """Add a task; its id, "" where the answer has none. Cost: one request. `options`: those of `PortalClient.call`."""
     answer = client.call(ADD, {"fields": dict(fields)}, write=True, **options)
-    return str(_one(answer.result)["id"])
+    return str(_one(answer.result).get("id") or "")
 
 
 def update_task(client: PortalClient, task_id: int | str, fields: Mapping[str, Any], **options: Any) -> None:
