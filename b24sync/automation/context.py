@@ -124,20 +124,23 @@ class Context:
         raise GiveUp(f"{item}: its pipeline has no stage {stage.given!r}, and several others have one.")
 
     def _write(self, item: Item, fields: Mapping[str, Any], text: str) -> None:
-        left = {key: value for key, value in fields.items() if comparable(item[key]) != comparable(_plain(value))}
+        values = {key: _plain(value) for key, value in fields.items()}
+        left = {key: value for key, value in values.items() if comparable(item[key]) != comparable(value)}
         type_id = type_id_of(item.entity)
         self.acted = True
-        if not left or type_id is None:
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        name = set_key(item.entity, item.id, self.key(f"set:{digest}"))
+        # What the portal carried out late leaves nothing to set, but its outcome is still to be noted.
+        if type_id is None or not (left or self.acts.is_open(SETS, name)):
             return
-        digest = hashlib.sha256(json.dumps(left, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
         def find() -> Made | None:
             row = item_writes.get_item(self.client, type_id, item.id)
-            held = row is not None and all(comparable(row.get(key)) == comparable(_plain(v)) for key, v in left.items())
+            held = row is not None and all(comparable(row.get(key)) == comparable(v) for key, v in values.items())
             return Made(str(item.id), row) if held else None
 
         def make(sending: Sending) -> Made:
-            row = item_writes.update_item(self.client, type_id, item.id, left, sending)
+            row = item_writes.update_item(self.client, type_id, item.id, left or values, sending)
             if not row:
                 row = item_writes.get_item(self.client, type_id, item.id) or {}
             return Made(str(item.id), row)
@@ -149,9 +152,8 @@ class Context:
                 at = self.client.clock.wall_s()
                 self.site.observer.take(connection, item.entity, seen, source="own", at=at, writer=self.writer)
 
-        key = set_key(item.entity, item.id, self.key(f"set:{digest}"))
-        self.act(SETS, key, "set", f"{text} of {item}", find=find, make=make, store=store)
-        item.taken({key: _plain(value) for key, value in left.items()})
+        self.act(SETS, name, "set", f"{text} of {item}", find=find, make=make, store=store)
+        item.taken(left)
 
     def item(self, entity: str, item_id: int) -> Item:
         """Another item of the portal. Cost: one request when its fields are asked for."""

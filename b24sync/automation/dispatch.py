@@ -23,7 +23,18 @@ from sqlalchemy import Connection
 
 from b24sync.automation.causes import ANSWERED, moment_of
 from b24sync.automation.engine import Work
-from b24sync.automation.looks import COMMON, STAGED, Look, columns, has_stages, kept, look_at
+from b24sync.automation.looks import (
+    BUSY_AGAIN_S,
+    BUSY_AT_MOST_S,
+    COMMON,
+    STAGED,
+    Look,
+    columns,
+    has_stages,
+    kept,
+    look_at,
+    look_message,
+)
 from b24sync.automation.observe import IMPORTED, NEW, OLD, Observer, Seen
 from b24sync.automation.portals import TASK, entity_of, type_id_of
 from b24sync.automation.questions import Questions
@@ -50,10 +61,7 @@ LOG = logging.getLogger("b24sync.dispatch")
 
 BATCH = 2500
 BASELINE_PIECE = 2500
-BUSY_AGAIN_S = 0.5
 PENDING_AGAIN_S = 10.0
-BUSY_AT_MOST_S = 900.0
-"""An item whose write stays unknown that long is looked at all the same."""
 MOVED_TOLERANCE_S = 2.0
 A_FEW, FLOOD_PER_S = 3, 40.0
 FLOOD_WINDOW_S, FLOOD_PAUSE_S = 30.0, 25.0
@@ -152,14 +160,6 @@ def _suffix(name: str) -> int | None:
     return int(end) if end.isdigit() else None
 
 
-def look_message(portal: str, entity: str, item_id: int, *, run_at: float | None = None, **more: Any) -> Message:
-    """Asks the dispatcher to look at an item."""
-    payload = {"b24sync": {"do": "look", "entity": entity, "id": item_id, **more}}
-    rows = more.get("rows")
-    kind = f"look:{entity}:{item_id}" + (f":{rows[0][0]}" if rows else "")
-    return Message(portal, DISPATCH, kind, payload, run_at)
-
-
 def ask_message(portal: str, do: str, entity: str) -> Message:
     """`history` or `baseline` of a kind of item."""
     return Message(portal, DISPATCH, f"{do}:{entity}", {"b24sync": {"do": do, "entity": entity}})
@@ -208,7 +208,7 @@ class Dispatcher:
         asked_for = {entity for entity in wanted.items if entity != TASK} | wanted.baselines
         for entity in sorted(asked_for):
             self._take_baseline(entity, work)
-        task_ids = list(wanted.items.pop(TASK, {}))
+        tasks = wanted.items.pop(TASK, {})
         ids = {entity: list(found) for entity, found in wanted.items.items()}
         lasts = {entity: self.observer.snapshots.read(entity, found) for entity, found in ids.items()}
         ahead = self._history_ahead(ids, lasts)
@@ -221,8 +221,8 @@ class Dispatcher:
         pieces = [_Piece(entity, look, lasts.get(entity, {}), wanted, now) for entity in look.asked]
         for token in wanted.answers:
             work.store(partial(self._answered, token=token))
-        if task_ids:
-            self.tasks.look(self._client, task_ids, work)
+        if tasks:
+            self.tasks.look(self._client, tasks, work)
         self._store_looks(pieces, work)
 
     def _store_looks(self, pieces: Sequence[_Piece], work: Work) -> None:

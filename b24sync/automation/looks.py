@@ -16,6 +16,8 @@ from b24sync.automation.rulebook import RuleBook, field_codes
 from b24sync.portal.items import CONTACT, DEAL, FIRST_SMART_PROCESS, LEAD, list_command
 from b24sync.portal.pages import PAGE, items_of
 from b24sync.portal.tasks import get_command, task_of
+from b24sync.store.jobs import DISPATCH
+from b24sync.store.lanes import Message
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Outcome, Refused
 from b24sync.transport.protocol import Command
@@ -27,6 +29,17 @@ STAGED = ("stageId", "categoryId", "movedTime", "companyId", "contactId")
 ORIGIN = ("originatorId", "originId")
 MULTIFIELDS = frozenset({"fm", "email", "phone"})
 """Read only with `select: ["*"]` (crm-item-list.md)."""
+BUSY_AGAIN_S = 0.5
+BUSY_AT_MOST_S = 900.0
+"""What a write of ours to stays unknown that long is looked at all the same."""
+
+
+def look_message(portal: str, entity: str, item_id: int, *, run_at: float | None = None, **more: Any) -> Message:
+    """Asks the dispatcher to look at an item."""
+    payload = {"b24sync": {"do": "look", "entity": entity, "id": item_id, **more}}
+    rows = more.get("rows")
+    kind = f"look:{entity}:{item_id}" + (f":{rows[0][0]}" if rows else "")
+    return Message(portal, DISPATCH, kind, payload, run_at)
 
 
 def has_stages(entity: str) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from b24sync.automation.dispatch import ask_message, look_message, since_cursor
-from b24sync.automation.looks import has_stages
+from b24sync.automation.dispatch import ask_message, since_cursor
+from b24sync.automation.looks import has_stages, look_message
 from b24sync.automation.observe import Observer
 from b24sync.automation.portals import TASK, type_id_of
 from b24sync.errors import PortalRefused

@@ -121,7 +121,10 @@ class Tasks:
             row = portal_tasks.read_task(self._ctx.client, link.portal_id)
             if row is not None:
                 task = Task(int(link.portal_id), link, row)
-                return task if task.open else None
+                if task.open:
+                    return task
+                self._complete(task)  # by us, maybe, and late: the outcome is still to be noted
+                return None
         return None
 
     def get(self, link: Link) -> Task | None:
@@ -131,9 +134,13 @@ class Tasks:
 
     def complete(self, task: Task) -> None:
         """Finish a task that is not over."""
+        self._ctx.acted = True
+        self._complete(task)
+
+    def _complete(self, task: Task) -> None:
         ctx = self._ctx
-        ctx.acted = True
-        if not task.open:
+        key = set_key(TASK, task.id, ctx.key("complete"))
+        if not (task.open or ctx.acts.is_open(SETS, key)):
             return
 
         def find() -> Made | None:
@@ -149,7 +156,6 @@ class Tasks:
             row = made.answer or {}
             ctx.site.tasks.take(connection, task.link, row, last, at=at, source="own", writer=ctx.writer)
 
-        key = set_key(TASK, task.id, ctx.key("complete"))
         ctx.act(
             SETS, key, "task", f"finish task {task.id} «{task.row.get('title')}»", find=find, make=make, store=store
         )
@@ -158,7 +164,8 @@ class Tasks:
         """Move a task's deadline, if it is another one."""
         ctx, moment = self._ctx, self._moment(deadline)
         ctx.acted = True
-        if comparable(task.row.get("deadline")) == comparable(moment):
+        key = set_key(TASK, task.id, ctx.key(f"deadline:{moment}"))
+        if comparable(task.row.get("deadline")) == comparable(moment) and not ctx.acts.is_open(SETS, key):
             return
 
         def find() -> Made | None:
@@ -170,7 +177,6 @@ class Tasks:
             portal_tasks.update_task(ctx.client, task.id, {"DEADLINE": moment}, before_send=sending)
             return Made(str(task.id))
 
-        key = set_key(TASK, task.id, ctx.key(f"deadline:{moment}"))
         ctx.act(SETS, key, "task", f"deadline of task {task.id} to {moment}", find=find, make=make)
 
     def comments(self, task: Task) -> list[Comment]:

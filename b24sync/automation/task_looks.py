@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from b24sync.automation.causes import TASK_APPROVED, TASK_COMMENTED, TASK_COMPLETED, TASK_STARTED, Cause
 from b24sync.automation.engine import Work
-from b24sync.automation.looks import look_at
+from b24sync.automation.looks import BUSY_AGAIN_S, BUSY_AT_MOST_S, look_at, look_message
 from b24sync.automation.observe import Observer, Writer
 from b24sync.automation.portals import TASK
 from b24sync.automation.triggers import TASK_KINDS
@@ -17,12 +17,11 @@ from b24sync.bulk.acts import busy_items
 from b24sync.clock import Clock
 from b24sync.portal.tasks import COMPLETED, IN_PROGRESS, OVER, PENDING, comments_or_none
 from b24sync.store.engine import Store
-from b24sync.store.lanes import Lanes, Message
+from b24sync.store.lanes import Lanes
 from b24sync.store.links import Link, Links
 from b24sync.store.snapshots import Snapshot
 from b24sync.transport.client import PortalClient
 
-BUSY_AGAIN_S = 0.5
 KEPT = ("status", "responsibleId", "deadline", "lastComment")
 
 
@@ -36,9 +35,11 @@ class TaskLooks:
         self._observer = observer
         self._lanes = lanes
 
-    def look(self, client: PortalClient, task_ids: Sequence[int], work: Work) -> None:
-        """Read those of `task_ids` that processes wait for. Cost: one request per 50, one more per commented task."""
-        linked = {task_id: self._links.to(TASK, task_id) for task_id in task_ids}
+    def look(self, client: PortalClient, wanted: Mapping[int, float], work: Work) -> None:
+        """Read those tasks that processes wait for; with the moment since when each is waited for (0 = just now).
+
+        Cost: one request per 50, one more per commented task."""
+        linked = {task_id: self._links.to(TASK, task_id) for task_id in wanted}
         ids = [task_id for task_id, links in linked.items() if links]
         if not ids:
             return
@@ -48,7 +49,7 @@ class TaskLooks:
         for task_id in ids:
             if task_id in rows and any(self._hears_comments(link) for link in linked[task_id]):
                 rows[task_id]["lastComment"] = self._last_comment(client, rows[task_id])
-        work.store(lambda connection: self._settle(connection, linked, rows, lasts))
+        work.store(lambda connection: self._settle(connection, linked, rows, lasts, wanted))
 
     def _hears_comments(self, link: Link) -> bool:
         rule = self._observer.book.rule(link.process)
@@ -68,15 +69,16 @@ class TaskLooks:
         linked: Mapping[int, Sequence[Link]],
         rows: Mapping[int, Mapping[str, Any]],
         lasts: Mapping[int, Snapshot],
+        wanted: Mapping[int, float],
     ) -> None:
         now = self._clock.wall_s()
         busy = busy_items(connection, self._portal, TASK)
         versions = self._observer.snapshots.versions(connection, TASK, list(rows))
         for task_id, row in rows.items():
-            last = lasts.get(task_id)
-            if task_id in busy or versions.get(task_id, 0) != (last.version if last else 0):
-                payload = {"b24sync": {"do": "look", "entity": TASK, "id": task_id}}
-                again = Message(self._portal, "dispatch", f"look:task:{task_id}", payload, now + BUSY_AGAIN_S)
+            last, since = lasts.get(task_id), wanted[task_id] or now
+            is_busy = task_id in busy and now - since <= BUSY_AT_MOST_S
+            if is_busy or versions.get(task_id, 0) != (last.version if last else 0):
+                again = look_message(self._portal, TASK, task_id, run_at=now + BUSY_AGAIN_S, since=since)
                 self._lanes.publish(connection, [again])
                 continue
             for link in linked[task_id]:

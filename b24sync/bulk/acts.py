@@ -74,6 +74,11 @@ class Acts:
             raise RetryLater(f"{what} {key} is being written by another process.", retry_after_s=OTHERS_POLL_S)
         return self._send(ledger, what, key, find, make, store)
 
+    def is_open(self, what: str, key: str) -> bool:
+        """Whether this write was begun and its outcome is not known yet."""
+        write = Ledger(self._store, self._portal, what, self.clock).states([key]).get(key)
+        return write is not None and write.state in (SENT, UNKNOWN)
+
     def _send(
         self,
         ledger: Ledger,

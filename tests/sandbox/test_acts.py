@@ -14,6 +14,7 @@ from rules_site import PORTAL, RulesSite
 from sandbox_process import SandboxProcess, running_sandbox
 
 from b24sync.store.jobs import Jobs
+from b24sync.store.ledger import count_open
 
 MARIA, IVAN = 5, 7
 DEAL, CONTACT = 2, 3
@@ -66,6 +67,7 @@ def play(folder: Path, kind: str, methods: Sequence[str], **params: Any) -> None
         assert site.messages("dead") == []
         assert sandbox.wait_idle()
         assert_each_once(site, deal)
+        assert count_open(site.store, PORTAL) == {}, "what was sent keeps its item busy"
         site.event("ONCRMDEALUPDATE", deal)
         site.sweep()
         assert_each_once(site, deal)
@@ -101,6 +103,7 @@ def test_every_act_whose_answer_is_lost_is_done_once(tmp_path: Path) -> None:
             partial(play, tmp_path / "lost", "cut_after", METHODS),
             partial(play, tmp_path / "never", "cut_before", (TASK,)),
             partial(play, tmp_path / "late", "late", (COMMENT, COPY), after_s=1.2),
+            partial(play, tmp_path / "late_sets", "late", (FINISH, SET), after_s=1.2),
         ]
     )
 
