@@ -62,6 +62,8 @@ LOG = logging.getLogger("b24sync.dispatch")
 BATCH = 2500
 BASELINE_PIECE = 2500
 PENDING_AGAIN_S = 10.0
+UNREAD_AGAIN_S = 60.0
+"""Rows of the stage history that were read wait so long for an item that the portal refuses to show."""
 MOVED_TOLERANCE_S = 2.0
 A_FEW, FLOOD_PER_S = 3, 40.0
 FLOOD_WINDOW_S, FLOOD_PAUSE_S = 30.0, 25.0
@@ -279,7 +281,7 @@ class Dispatcher:
 
         The history is read after the items: it then tells every stage that the look shows.
         """
-        if not has_stages(entity):
+        if not has_stages(entity) or entity in look.refused:
             return
         cursor = read_cursor(self._store, self._portal, history_cursor(entity))
         moved = self._moved(look.rows.get(entity, {}), lasts.get(entity, {}))
@@ -297,18 +299,18 @@ class Dispatcher:
         except PortalRefused as error:
             LOG.warning("portal=%s stages passed between two looks are not seen: %s", self._portal, error)
             return
+        unseen = sorted({row.entity_id for row in rows} - set(look.asked.get(entity, [])))
+        if unseen:
+            # Before the look: what a write of ours stores meanwhile is newer than what the look shows.
+            before = self.observer.snapshots.read(entity, unseen)
+            more = look_at(self._client, self._book, {entity: unseen})
+            if entity in more.refused:
+                return  # the cursor stays: these rows are read again
+            lasts.setdefault(entity, {}).update(before)
+            look.rows.setdefault(entity, {}).update(more.rows[entity])
+            look.asked.setdefault(entity, []).extend(more.asked[entity])
         wanted.rows[entity] += rows
         look.history[entity] = (cursor, max([int(cursor), *(row.history_id or 0 for row in rows)]))
-        unseen = sorted({row.entity_id for row in rows} - set(look.asked.get(entity, [])))
-        if unseen or rows:
-            look.asked.setdefault(entity, [])
-            look.rows.setdefault(entity, {})
-            lasts.setdefault(entity, {})
-        if unseen:
-            more = look_at(self._client, self._book, {entity: unseen})
-            lasts[entity].update(self.observer.snapshots.read(entity, unseen))
-            look.rows[entity].update(more.rows[entity])
-            look.asked[entity] += unseen
 
     def _moved(self, rows: Mapping[int, Mapping[str, Any]], lasts: Mapping[int, Snapshot]) -> int:
         """How many items stand elsewhere, or may have moved away and back since their last look."""
@@ -323,8 +325,9 @@ class Dispatcher:
         ids = look.asked[entity]
         busy = self._busy(connection, piece)
         stale = self._stale(connection, piece)
-        again = dict.fromkeys(stale, BUSY_AGAIN_S) | busy
         rows = sorted(piece.wanted.rows.get(entity, []), key=lambda row: row.history_id or 0)
+        unread = {row.entity_id for row in rows} if entity in look.refused else set()
+        again = dict.fromkeys(unread, UNREAD_AGAIN_S) | dict.fromkeys(stale, BUSY_AGAIN_S) | busy
         self._lanes.publish(connection, list(self._once_more(piece, again, rows)))
         seen = [piece.seen(item_id, self._first_seen_as(piece, item_id)) for item_id in ids if item_id not in again]
         known = {item.entity_id for item in seen if item.row is not None}

@@ -75,10 +75,14 @@ def kept(book: RuleBook, entity: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Look:
-    """What the portal showed. `rows` by kind and id: an id that was asked for and is absent does not exist."""
+    """What the portal showed. `rows` by kind and id: an id that was asked for and is absent does not exist.
+
+    `asked`: what was answered for, by kind; ids whose reading was refused are in `refused` instead.
+    """
 
     rows: dict[str, dict[int, dict[str, Any]]] = field(default_factory=dict)
     asked: dict[str, list[int]] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
     also: dict[str, Outcome] = field(default_factory=dict)
     history: dict[str, tuple[str, int]] = field(default_factory=dict)
     """By kind: where the stage history was read from, and up to which row."""
@@ -95,7 +99,8 @@ def look_at(
     `afterwards`: commands that are run after those of the items, in the same request where there is room; their
     answers are the look's `also`.
 
-    A kind that the webhook may not read is as if it was not asked for. Raises PortalUnreachable, PortalBlocked.
+    A kind that the webhook may not read is in the look's `refused`: nothing is known of it. Raises PortalUnreachable,
+    PortalBlocked.
     """
     look = Look({entity: {} for entity in wanted}, {entity: list(ids) for entity, ids in wanted.items()})
     pieces = list(_pieces(book, wanted))
@@ -109,6 +114,7 @@ def look_at(
             # One kind that the webhook may not read must not hold up the others.
             LOG.error("%s is refused by the portal (%s: %s): nothing is known of %s", *_said(command, answer), entity)
             look.asked[entity] = []
+            look.refused[entity] = answer
             continue
         for row in _rows(entity, answer.result):
             look.rows[entity][int(row["id"])] = row

@@ -19,7 +19,7 @@ from b24sync.automation.portals import type_id_of
 from b24sync.automation.process import Handler
 from b24sync.automation.rulebook import Rule, RuleBook
 from b24sync.automation.triggers import TASK_KINDS
-from b24sync.errors import GiveUp
+from b24sync.errors import GiveUp, RetryLater
 from b24sync.portal import item_writes
 from b24sync.store.lanes import Message
 from b24sync.store.links import Link, Links
@@ -84,7 +84,7 @@ class RuleJobs:
     def _due_cause(self, client: PortalClient, payload: Mapping[str, Any], work: Work) -> tuple[int, Cause] | None:
         """The moment has come; None where the field holds another one by now."""
         due, entity, item_id = payload["due"], str(payload["entity"]), int(payload["id"])
-        row = look_at(client, self._book, {entity: [item_id]}).rows[entity].get(item_id)
+        row = self._read(client, entity, item_id)
         if row is None or comparable(row.get(due["field"])) != comparable(due["value"]):
             return None
         cause = Cause(entity, item_id, DUE, due["field"], int(due["n"]), after=due["value"])
@@ -106,10 +106,18 @@ class RuleJobs:
         last = self._site.observer.snapshots.read(entity, [item_id]).get(item_id)
         fields: Mapping[str, Any] | None = None if last is None or last.gone else last.fields
         if fields is not None and last is not None and client.clock.wall_s() - last.seen_at > FRESH_S:
-            fields = look_at(client, self._book, {entity: [item_id]}).rows[entity].get(item_id)
+            fields = self._read(client, entity, item_id)
         if fields is None or type_id is None:
             return None
         return Item(entity, item_id, fields, lambda: item_writes.get_item(client, type_id, item_id))
+
+    def _read(self, client: PortalClient, entity: str, item_id: int) -> Mapping[str, Any] | None:
+        """None when it does not exist. Raises RetryLater where the portal refuses to show it. Cost: one request."""
+        look = look_at(client, self._book, {entity: [item_id]})
+        refused = look.refused.get(entity)
+        if refused is not None:
+            raise RetryLater(f"{entity} {item_id} cannot be read: {refused.code} {refused.text}")
+        return look.rows[entity].get(item_id)
 
     def _last_fields(self, cause: Cause) -> Mapping[str, Any]:
         last = self._site.observer.snapshots.read(cause.entity, [cause.entity_id]).get(cause.entity_id)

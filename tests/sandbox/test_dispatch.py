@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rules_site import RulesSite
+from rules_site import PORTAL, RulesSite
 from sandbox_process import SandboxProcess, running_sandbox
+
+from b24sync.automation.dispatch import ask_message
 
 WATCH = '''
 """Counts every cause in the deal's comments, so that the sandbox tells how often it was acted on."""
@@ -137,6 +139,34 @@ def test_a_deal_that_is_gone_is_no_fault(site: RulesSite, planted: int) -> None:
     site.event("ONCRMDEALUPDATE", planted, 10_000)
     site.event("ONCRMDEALDELETE", planted)
     assert site.messages("dead", "waiting", "begun") == []
+
+
+DENIED = {"code": "ACCESS_DENIED", "text": "Access denied", "which": "all"}
+
+
+def test_what_the_portal_refuses_to_show_is_not_gone_and_its_moves_count_later(site: RulesSite, planted: int) -> None:
+    for stage in ("В работе", "Новая"):
+        site.move(planted, stage)
+    site.sandbox.fault("nested_error", "crm.item.list", count=2, params=DENIED)
+    site.event("ONCRMDEALUPDATE", planted)
+    site.engine.lanes.publish_now([ask_message(PORTAL, "history", "deal")])
+    site.run()
+    assert [fault["fired"] for fault in site.sandbox.faults()] == [2]
+    assert site.rules.dispatcher().observer.causes.of_item("deal", planted) == []
+    site.sweep()
+    assert told(site, planted) == "entered left"
+
+
+def test_a_job_whose_item_is_refused_is_tried_again(
+    site: RulesSite, planted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("b24sync.automation.rule_jobs.FRESH_S", -1.0)
+    site.move(planted, "В работе")
+    site.sandbox.fault("nested_error", "crm.item.list", nth=2, params=DENIED)
+    site.event("ONCRMDEALUPDATE", planted)
+    assert [fault["fired"] for fault in site.sandbox.faults()] == [1]
+    ((lane, _, _, message),) = site.messages("waiting", "begun")
+    assert (lane, "ACCESS_DENIED" in str(message)) == (f"deal:{planted}", True)
 
 
 def test_handlers_do_not_hear_themselves_but_others_do(tmp_path: Path, sandbox: SandboxProcess, planted: int) -> None:
