@@ -135,7 +135,10 @@ class Observer:
             moment = moment_of(row.detail.get("after"))
             if row.kind != CHANGED or moment is None:
                 continue
+            imported = bool(row.detail.get("imported"))
             for rule, handler in self.book.handlers(entity):
+                if imported and not rule.imported:
+                    continue
                 if handler.trigger.kind == DUE and subject in handler.trigger.subjects(rule.params):
                     payload = {
                         "process": rule.name,

@@ -39,6 +39,12 @@ def sum_changed(deal, ctx): ...
 @two.on(created())
 def made(deal, ctx): ...
 
+@one.on(due("closedate"))
+def overdue(deal, ctx): ...
+
+@two.on(due("closedate"))
+def overdue_too(deal, ctx): ...
+
 @two.on(changed("opportunity"))
 def sum_changed_too(deal, ctx): ...
 """
@@ -98,6 +104,16 @@ def test_the_history_tells_what_a_look_does_not_show(any_store: Store, observer:
 def test_imported_items_start_only_rules_that_count_them(any_store: Store, observer: Observer) -> None:
     take(any_store, observer, Seen(1, row("WON", 7), None, IMPORTED))
     assert jobs(any_store) == ["two.made", "two.sum_changed_too"]
+
+
+def test_a_moment_of_an_imported_item_comes_only_for_rules_that_count_them(
+    any_store: Store, observer: Observer
+) -> None:
+    closing = {"closedate": "2027-03-01T03:00:00+03:00"}
+    take(any_store, observer, Seen(1, row() | closing, None, IMPORTED))
+    assert jobs(any_store) == ["two.made", "two.overdue_too"]
+    take(any_store, observer, Seen(2, {**row(), **closing, "id": 2}, None, NEW))
+    assert jobs(any_store)[2:] == ["two.made", "one.overdue", "two.overdue_too"]
 
 
 def test_new_items_have_changed_from_nothing_and_a_zero_is_nothing(any_store: Store, observer: Observer) -> None:
