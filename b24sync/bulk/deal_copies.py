@@ -12,7 +12,7 @@ from typing import Any
 from b24sync.bulk.acts import Made, Sending
 from b24sync.portal import item_writes
 from b24sync.portal.items import DEAL, Origin
-from b24sync.portal.tasks import PREFIXES
+from b24sync.portal.product_rows import PRODUCT_FIELDS, read_product_rows
 from b24sync.transport.client import PortalClient
 
 COPY_ORIGINATOR = "b24sync-refusal"
@@ -24,10 +24,6 @@ COPIED = (
     *("utmSource", "utmMedium", "utmCampaign", "utmContent", "utmTerm"),
 )
 """Fields of a deal that can be written (object-fields.md), without its stage and its origin."""
-ROW_FIELDS = (
-    *("productId", "productName", "price", "quantity", "discountTypeId", "discountRate", "discountSum"),
-    *("taxRate", "taxIncluded", "measureCode", "measureName", "sort"),
-)
 
 
 class DealCopies:
@@ -51,8 +47,8 @@ class DealCopies:
 
     def product_rows(self, deal_id: int) -> list[dict[str, Any]]:
         """What can be written of a deal's product rows. Cost: one request per 50."""
-        rows = item_writes.product_rows(self._client, PREFIXES[DEAL], deal_id)
-        return [{name: row[name] for name in ROW_FIELDS if row.get(name) is not None} for row in rows]
+        rows = read_product_rows(self._client, DEAL, [deal_id], "interactive")[deal_id]
+        return [{name: row[name] for name in PRODUCT_FIELDS.values() if row.get(name) is not None} for row in rows]
 
     def has_rows(self, deal_id: int, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Whether a deal has as many rows as these."""
@@ -60,7 +56,7 @@ class DealCopies:
 
     def set_rows(self, deal_id: int, rows: Sequence[Mapping[str, Any]], sending: Sending) -> Made:
         """Write product rows of a copy. Cost: one request."""
-        item_writes.set_product_rows(self._client, PREFIXES[DEAL], deal_id, rows, sending)
+        item_writes.set_product_rows(self._client, DEAL, deal_id, rows, sending)
         return Made(str(deal_id))
 
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from b24sync.portal.pairs import MIXED, own_pair, pair_key, split_pair
+from b24sync.portal.product_rows import PRODUCT_FIELDS
 
 __all__ = ["MIXED", "own_pair", "pair_key", "split_pair"]
 
@@ -36,21 +37,6 @@ ORIGINATOR, ORIGIN_ID, PRODUCT_ROWS = "originator", "origin_id", "product_rows"
 
 _FIRST_TITLE = re.compile(r"b24sync:(?P<entity>deal|lead|contact|company|item:\d+)@(?P<host>\S+)")
 _LINK = re.compile(r"(?P<id>\d+)(?: (?P<pair>.+))?", re.DOTALL)
-
-PRODUCT_FIELDS: Mapping[str, str] = {
-    "product_id": "productId",
-    "name": "productName",
-    "price": "price",
-    "quantity": "quantity",
-    "discount_type": "discountTypeId",
-    "discount_rate": "discountRate",
-    "discount_sum": "discountSum",
-    "tax_rate": "taxRate",
-    "tax_included": "taxIncluded",
-    "measure_code": "measureCode",
-    "sort": "sort",
-}
-"""What is kept of a product row: our name -> the portal's (crm/universal/product-rows/crm-item-productrow-set.md)."""
 
 
 @dataclass(frozen=True, slots=True)

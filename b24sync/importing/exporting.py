@@ -31,15 +31,13 @@ from b24sync.importing.fields import (
     parent_entity,
     product_field,
 )
-from b24sync.importing.product_rows import rows_of
-from b24sync.portal.children import may_have_product_rows, product_rows_command, short_code
 from b24sync.portal.criteria import filter_of
 from b24sync.portal.directory import Directory, FieldInfo, normal, read_directory
 from b24sync.portal.items import FIRST_SMART_PROCESS, read_by_ids
 from b24sync.portal.pages import items_of
+from b24sync.portal.product_rows import may_have_product_rows, read_product_rows
 from b24sync.transport.client import PortalClient
 from b24sync.transport.fast_reader import FastReader
-from b24sync.transport.outcomes import Refused
 
 METHOD = "crm.item.list"
 WINDOW_ROWS = 5000
@@ -163,18 +161,17 @@ class Exporter:
         )
 
     def _products(self, items: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-        code = short_code(self._entity_type_id)
-        commands = {f"p{item['id']}": product_rows_command(code, int(item["id"])) for item in items}
-        found = {}
-        for name, answer in self._client.read_all(commands).items():
-            if isinstance(answer, Refused):
-                # A kind of items without product rows says so (crm-item-productrow-list.md, ENTITY_TYPE_NOT_SUPPORTED).
-                if answer.code in ("ENTITY_TYPE_NOT_SUPPORTED", "ERROR_METHOD_NOT_FOUND"):
-                    return {}
-                raise PortalRefused(commands[name].method, answer.code, answer.text)
-            rows = sorted(rows_of(answer.result), key=lambda row: int(row.get("sort") or 0))
-            found[int(name[1:])] = form.product_rows_text(rows)
-        return found
+        try:
+            found = read_product_rows(self._client, self._entity_type_id, [int(item["id"]) for item in items])
+        except PortalRefused as error:
+            # A kind of items without product rows says so (crm-item-productrow-list.md, ENTITY_TYPE_NOT_SUPPORTED).
+            if error.code in ("ENTITY_TYPE_NOT_SUPPORTED", "ERROR_METHOD_NOT_FOUND"):
+                return {}
+            raise
+        return {
+            item_id: form.product_rows_text(sorted(rows, key=lambda row: int(row.get("sort") or 0)))
+            for item_id, rows in found.items()
+        }
 
     # -- links ------------------------------------------------------------------------------------
 

@@ -262,7 +262,7 @@ def parent_entity(name: str) -> str:
 
 
 def product_field(name: str) -> str | None:
-    """What `product_price` and the like say of a product row (`export_format.PRODUCT_FIELDS`); else None."""
+    """What `product_price` and the like say of a product row (`portal.product_rows.PRODUCT_FIELDS`); else None."""
     if not name.startswith(PRODUCT_PREFIX) or name == "product_rows":
         return None
     return name if name == "product_id" else name.removeprefix(PRODUCT_PREFIX)

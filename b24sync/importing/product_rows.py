@@ -13,13 +13,11 @@ from itertools import islice
 from typing import Any
 
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
-from b24sync.errors import PortalRefused
-from b24sync.importing.export_format import PRODUCT_FIELDS
-from b24sync.portal.children import short_code
-from b24sync.portal.pages import items_of
+from b24sync.portal.items import short_code
+from b24sync.portal.product_rows import PRODUCT_FIELDS, read_product_rows
 from b24sync.store.ledger import Ledger, Write
 from b24sync.transport.client import PortalClient
-from b24sync.transport.outcomes import Done, Outcome, Refused
+from b24sync.transport.outcomes import Done, Outcome
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
 SET = "crm.item.productrow.set"
@@ -27,7 +25,7 @@ SET = "crm.item.productrow.set"
 
 @dataclass(frozen=True, slots=True)
 class ItemRows:
-    """The product rows of one item, as `export_format.PRODUCT_FIELDS` names them; `key` is the item's own."""
+    """The product rows of one item, as `portal.product_rows.PRODUCT_FIELDS` names them; `key` is the item's own."""
 
     key: str
     item_id: int
@@ -53,7 +51,7 @@ class ProductRowsWriter(LedgeredSender[ItemRows]):
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         super().__init__(client, ledger, on_progress=on_progress)
-        self._owner_type = short_code(entity_type_id)
+        self._entity_type_id = entity_type_id
 
     def write(self, items: Iterator[ItemRows]) -> None:
         """Write the rows of `items`, all planned in the ledger. Raises PortalUnreachable, PortalBlocked, StoreError."""
@@ -68,7 +66,7 @@ class ProductRowsWriter(LedgeredSender[ItemRows]):
 
     def _command(self, method: str, packet: Sequence[ItemRows]) -> Command:
         item = packet[0]
-        owner = {"ownerType": self._owner_type, "ownerId": item.item_id}
+        owner = {"ownerType": short_code(self._entity_type_id), "ownerId": item.item_id}
         return Command(method, {**owner, "productRows": item.for_portal()})
 
     def _settlements(self, method: str, packet: Sequence[ItemRows], outcome: Outcome) -> list[Settlement[ItemRows]]:
@@ -76,26 +74,9 @@ class ProductRowsWriter(LedgeredSender[ItemRows]):
         return [Settlement(packet[0], done)]
 
     def _find(self, items: Mapping[str, ItemRows], writes: Mapping[str, Write]) -> dict[str, str]:
-        """Items that hold exactly these rows. Docs: product-rows/crm-item-productrow-list.md"""
-        owner = {"=ownerType": self._owner_type}
-        commands = {
-            f"p{index:04d}": Command("crm.item.productrow.list", {"filter": {**owner, "=ownerId": item.item_id}})
-            for index, item in enumerate(items.values())
-        }
-        answers = self._client.read_all(commands)
-        found: dict[str, str] = {}
-        for item, (name, answer) in zip(items.values(), answers.items(), strict=True):
-            if isinstance(answer, Refused):
-                raise PortalRefused(commands[name].method, answer.code, answer.text)
-            if same_rows(item.rows, rows_of(answer.result)):
-                found[item.key] = str(item.item_id)
-        return found
-
-
-def rows_of(result: Any) -> list[dict[str, Any]]:
-    """The rows of an answer of crm.item.productrow.list or .set."""
-    rows = result.get("productRows") if isinstance(result, Mapping) else None
-    return list(rows) if isinstance(rows, list) else items_of(result)
+        """Items that hold exactly these rows."""
+        there = read_product_rows(self._client, self._entity_type_id, [item.item_id for item in items.values()])
+        return {item.key: str(item.item_id) for item in items.values() if same_rows(item.rows, there[item.item_id])}
 
 
 def same_rows(wanted: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]]) -> bool:

@@ -16,14 +16,12 @@ from itertools import islice
 from typing import Any
 
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
-from b24sync.errors import PortalRefused
 from b24sync.importing.compare import FM, MULTIFIELDS, Comparison, added, multifields_of
 from b24sync.importing.fields import ADDRESS
 from b24sync.importing.files import with_contents
 from b24sync.importing.links import Links
-from b24sync.importing.product_rows import rows_of, same_rows
+from b24sync.importing.product_rows import same_rows
 from b24sync.importing.resolve import Link, fields_from_json
-from b24sync.portal.children import product_rows_command, short_code
 from b24sync.portal.items import (
     FIRST_SMART_PROCESS,
     KEYS_PER_REQUEST,
@@ -32,6 +30,7 @@ from b24sync.portal.items import (
     read_by_ids,
     update_command,
 )
+from b24sync.portal.product_rows import read_product_rows
 from b24sync.store.ledger import DONE, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
 from b24sync.store.runs import RunRow, update_key
 from b24sync.transport.client import PortalClient
@@ -106,7 +105,7 @@ class UpdatePlanner:
         names.update(link.api for _, links in parsed.values() for link in links)
         held = read_items(self._client, self._entity_type_id, [ids[str(row.key)] for row in rows], names)
         rows_of_items = {ids[str(row.key)]: parsed[row.line][0].get(PRODUCT_ROWS) for row in rows}
-        products = self._other_product_rows({item_id: wanted for item_id, wanted in rows_of_items.items() if wanted})
+        products = self._other_product_rows({n: wanted for n, wanted in rows_of_items.items() if wanted and n in held})
         before = self._ledger.states([update_key(self._run_id, str(row.key)) for row in rows])
         found = {}
         for row in rows:
@@ -119,16 +118,8 @@ class UpdatePlanner:
 
     def _other_product_rows(self, wanted: Mapping[int, Sequence[Mapping[str, Any]]]) -> set[int]:
         """Items that hold other product rows than these. Cost: one request per 50."""
-        code = short_code(self._entity_type_id)
-        commands = {f"p{item_id}": product_rows_command(code, item_id) for item_id in wanted}
-        other = set()
-        for name, answer in self._client.read_all(commands).items():
-            item_id = int(name[1:])
-            if isinstance(answer, Refused):
-                raise PortalRefused(commands[name].method, answer.code, answer.text)
-            if not same_rows(wanted[item_id], rows_of(answer.result)):
-                other.add(item_id)
-        return other
+        there = read_product_rows(self._client, self._entity_type_id, wanted)
+        return {item_id for item_id, rows in wanted.items() if not same_rows(rows, there[item_id])}
 
     def _verdict(
         self,

@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 
 from b24sync.importing.currencies import CURRENCY_NAMES
 from b24sync.importing.draft import Ref
-from b24sync.importing.export_format import LINES, PRODUCT_FIELDS, split_values
+from b24sync.importing.export_format import LINES, split_values
 from b24sync.importing.source import DateCell, NumberCell
+from b24sync.portal.product_rows import PRODUCT_FIELDS
 
 Converter = Callable[[str], Any]
 
@@ -563,7 +564,7 @@ def file_converter(text: str) -> dict[str, str]:
 
 
 def product_rows_converter(text: str) -> list[dict[str, Any]]:
-    """JSON of `export_format.PRODUCT_FIELDS` -> product rows."""
+    """JSON of `portal.product_rows.PRODUCT_FIELDS` -> product rows."""
     try:
         rows = json.loads(text)
     except ValueError:

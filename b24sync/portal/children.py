@@ -1,8 +1,7 @@
 """What hangs on an item of the CRM: activities, tasks, product rows, items that name it.
 
 Docs, under api-reference: crm/timeline/activities/activity-base/crm-activity-list.md (OWNER_TYPE_ID, OWNER_ID),
-tasks/tasks-task-list.md (UF_CRM_TASK), crm/universal/product-rows/crm-item-productrow-list.md (`=ownerType` and
-`=ownerId` are required), crm/data-types.md (short codes of types).
+tasks/tasks-task-list.md (UF_CRM_TASK), crm/universal/product-rows/crm-item-productrow-list.md.
 """
 
 from __future__ import annotations
@@ -11,23 +10,19 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from b24sync.errors import PortalRefused
-from b24sync.portal.items import COMPANY, CONTACT, DEAL, FIRST_SMART_PROCESS, LEAD, list_command
+from b24sync.portal.items import COMPANY, CONTACT, DEAL, LEAD, list_command
 from b24sync.portal.pages import items_of
+from b24sync.portal.product_rows import may_have_product_rows, product_rows_command
+from b24sync.portal.tasks import binding
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Refused
 from b24sync.transport.protocol import Command
 
 OURS = "b24sync"
 """ORIGINATOR_ID of our activities; our tasks carry a tag that begins with it."""
-SHORT_CODES: Mapping[int, str] = {LEAD: "L", DEAL: "D", CONTACT: "C", COMPANY: "CO"}
 
 _NOT_THERE = frozenset({"ERROR_METHOD_NOT_FOUND", "ENTITY_TYPE_NOT_SUPPORTED", "NOT_FOUND", "OWNER_NOT_FOUND"})
 """The portal knows no such thing, or the item has just gone: nothing hangs on it."""
-
-
-def short_code(entity_type_id: int) -> str:
-    """`D` of a deal, `T` and the number in base 16 of a smart process."""
-    return SHORT_CODES.get(entity_type_id) or f"T{entity_type_id:x}"
 
 
 def strange_children(
@@ -39,16 +34,15 @@ def strange_children(
 
     Raises PortalRefused where the webhook may not look (scope task), RetryLater, PortalBlocked.
     """
-    code = short_code(entity_type_id)
     commands: dict[str, Command] = {}
     for item_id in ids:
         owner = {"OWNER_TYPE_ID": entity_type_id, "OWNER_ID": item_id}
         select = ["ID", "OWNER_TYPE_ID", "OWNER_ID", "ORIGINATOR_ID", "SUBJECT"]
         commands[f"a{item_id}"] = Command("crm.activity.list", {"filter": owner, "select": select, "start": 0})
-        bound = {"UF_CRM_TASK": f"{code}_{item_id}"}
+        bound = {"UF_CRM_TASK": binding(entity_type_id, item_id)}
         commands[f"t{item_id}"] = Command("tasks.task.list", {"filter": bound, "select": ["ID", "TITLE", "TAGS"]})
         if item_id not in own_product_rows and may_have_product_rows(entity_type_id):
-            commands[f"p{item_id}"] = product_rows_command(code, item_id)
+            commands[f"p{item_id}"] = product_rows_command(entity_type_id, item_id)
     found: dict[int, str] = {}
     words = {"a": _strange_activity, "t": _strange_task, "p": _product_rows}
     for name, rows in _read(client, commands).items():
@@ -56,16 +50,6 @@ def strange_children(
         if said:
             found.setdefault(int(name[1:]), said)
     return found
-
-
-def may_have_product_rows(entity_type_id: int) -> bool:
-    """Deals and leads, and smart processes where that is switched on."""
-    return entity_type_id in (LEAD, DEAL) or entity_type_id >= FIRST_SMART_PROCESS
-
-
-def product_rows_command(short: str, item_id: int) -> Command:
-    """The product rows of one item; `=ownerType` is the short code of its type."""
-    return Command("crm.item.productrow.list", {"filter": {"=ownerType": short, "=ownerId": item_id}, "start": 0})
 
 
 def users_of(client: PortalClient, entity_type_id: int, ids: Sequence[int]) -> dict[int, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from b24sync.errors import PortalRefused
-from b24sync.portal.items import Origin, find_by_origin
+from b24sync.portal.items import Origin, find_by_origin, short_code
 from b24sync.transport.client import PortalClient
 
 NOT_FOUND = "NOT_FOUND"
@@ -49,27 +49,11 @@ def find_item(client: PortalClient, origin: Origin, key: str) -> int | None:
     return min(ids) if ids else None
 
 
-def product_rows(client: PortalClient, owner: str, item_id: int) -> list[dict[str, Any]]:
-    """Product rows of an item; `owner` as in CRM bindings: `D` for deals. Cost: one request per 50.
-
-    Docs: api-reference/crm/universal/product-rows/crm-item-productrow-list.md
-    """
-    found: list[dict[str, Any]] = []
-    start: int | None = 0
-    while start is not None:
-        params = {"filter": {"=ownerType": owner, "=ownerId": item_id}, "order": {"id": "ASC"}, "start": start}
-        answer = client.call("crm.item.productrow.list", params)
-        rows = answer.result.get("productRows", []) if isinstance(answer.result, Mapping) else answer.result
-        found += [dict(row) for row in rows or []]
-        start = answer.next if rows else None
-    return found
-
-
 def set_product_rows(
-    client: PortalClient, owner: str, item_id: int, rows: Sequence[Mapping[str, Any]], sending: Sending
+    client: PortalClient, entity_type_id: int, item_id: int, rows: Sequence[Mapping[str, Any]], sending: Sending
 ) -> None:
     """Replace all product rows of an item. Cost: one request (crm-item-productrow-set.md)."""
-    params = {"ownerType": owner, "ownerId": item_id, "productRows": [dict(row) for row in rows]}
+    params = {"ownerType": short_code(entity_type_id), "ownerId": item_id, "productRows": [dict(row) for row in rows]}
     client.call("crm.item.productrow.set", params, write=True, before_send=sending)
 
 

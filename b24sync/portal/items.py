@@ -20,8 +20,10 @@ from b24sync.transport.outcomes import Refused
 from b24sync.transport.protocol import Command, EncodedRow
 
 LEAD, DEAL, CONTACT, COMPANY = 1, 2, 3, 4
+SMART_INVOICE = 31
 ENTITY_NAMES: Mapping[int, str] = {LEAD: "lead", DEAL: "deal", CONTACT: "contact", COMPANY: "company"}
 FIRST_SMART_PROCESS = 128
+SHORT_CODES: Mapping[int, str] = {LEAD: "L", DEAL: "D", CONTACT: "C", COMPANY: "CO", SMART_INVOICE: "SI"}
 
 IDS_PER_COMMAND = 50
 KEYS_PER_REQUEST = 2500
@@ -34,6 +36,11 @@ DELETE = "crm.item.delete"
 BATCH_IMPORT_MAX_ROWS = 20
 
 UPDATED_TIME = "updatedTime"
+
+
+def short_code(entity_type_id: int) -> str:
+    """`D` of a deal, `T` and the number in base 16 of a smart process (crm/data-types.md)."""
+    return SHORT_CODES.get(entity_type_id) or f"T{entity_type_id:x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from b24sync.errors import PortalRefused
-from b24sync.portal.items import COMPANY, CONTACT, DEAL, FIRST_SMART_PROCESS, LEAD
+from b24sync.portal.items import short_code
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
 from b24sync.transport.protocol import Command
@@ -26,7 +26,6 @@ SELECT = (
     *("ID", "TITLE", "STATUS", "REAL_STATUS", "RESPONSIBLE_ID", "CREATED_BY", "DEADLINE", "GROUP_ID"),
     *("CHANGED_DATE", "CLOSED_DATE", "CHAT_ID", "TASK_CONTROL", "UF_CRM_TASK"),
 )
-PREFIXES = {LEAD: "L", DEAL: "D", CONTACT: "C", COMPANY: "CO", 31: "SI"}
 MESSAGES_AT_ONCE = 50
 
 
@@ -42,10 +41,8 @@ class Comment:
 
 
 def binding(entity_type_id: int, item_id: int) -> str:
-    """An item as `UF_CRM_TASK` names it: `D_42`, smart processes by their hexadecimal type (crm/data-types.md)."""
-    if entity_type_id >= FIRST_SMART_PROCESS:
-        return f"T{entity_type_id:x}_{item_id}"
-    return f"{PREFIXES[entity_type_id]}_{item_id}"
+    """An item as `UF_CRM_TASK` names it: `D_42`."""
+    return f"{short_code(entity_type_id)}_{item_id}"
 
 
 def get_command(task_id: int | str) -> Command:

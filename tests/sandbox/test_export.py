@@ -156,6 +156,35 @@ def test_a_product_row_that_is_changed_in_the_export_changes_in_the_portal(desk:
     assert (again.result["updated"], again.result["skipped"]) == (0, 3), again
 
 
+def test_a_deal_of_more_product_rows_than_a_page_keeps_them_all(desk: Desk) -> None:
+    """Exported, changed in one row and written back; the answer to that is lost, and it is found, not sent again."""
+    fill(desk.sandbox)
+    desk.configure('[import]\nconflict = "overwrite"\nmax_change_share = 1.0')
+    deal = next(item["id"] for item in desk.items(2, "id,originId") if item["originId"] == "1")
+    rows = [{"productName": f"Товар {n}", "price": n, "quantity": 1, "sort": 10 * n} for n in range(1, 61)]
+    desk.sandbox.rest("crm.item.productrow.set", {"ownerType": "D", "ownerId": deal, "productRows": rows})
+    text = next(row["product_rows"] for row in exported(desk, "deal", "deal.csv") if row["origin_id"] == "1")
+    assert [row["price"] for row in json.loads(text)] == [row["price"] for row in rows]
+    same = desk.run("import", "run", desk.folder / "deal.csv", "--yes", "--json")
+    assert (same.result["updated"], same.result["skipped"]) == (0, 3), same
+    table = (desk.folder / "deal.csv").read_text(encoding="utf-8-sig")
+    (desk.folder / "deal.csv").write_text(table.replace('Товар 7"', 'Товар семь"'), encoding="utf-8-sig")
+    desk.sandbox.fault("cut_after", "crm.item.productrow.set")
+    ended = desk.run("import", "run", desk.folder / "deal.csv", "--yes", "--json")
+    assert (ended.code, ended.result["updated"]) == (0, 1), ended
+    assert desk.sandbox.faults()[-1]["fired"] == 1
+    written = [row for call in desk.sandbox.calls() for row in call["nested"] if row[1] == "crm.item.productrow.set"]
+    assert len(written) == 1
+    pages = [
+        desk.sandbox.rest(
+            "crm.item.productrow.list", {"filter": {"=ownerType": "D", "=ownerId": deal}, "start": start}
+        )["result"]["productRows"]
+        for start in (0, 50)
+    ]
+    names = [row["productName"] for page in pages for row in page]
+    assert len(names) == 60 and names.count("Товар семь") == 1
+
+
 def test_an_export_read_into_another_portal_makes_the_same_items_once(desk: Desk, tmp_path: Path) -> None:
     fill(desk.sandbox)
     desk.configure("")
