@@ -15,6 +15,7 @@ from typing import Any
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
 from b24sync.portal.items import short_code
 from b24sync.portal.product_rows import PRODUCT_FIELDS, read_product_rows
+from b24sync.portal.words import is_yes
 from b24sync.store.ledger import Ledger, Write
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome
@@ -80,11 +81,42 @@ class ProductRowsWriter(LedgeredSender[ItemRows]):
 
 
 def same_rows(wanted: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether rows as we name them are those of the portal: by name, price and quantity."""
+    """Whether rows as we name them are those of the portal, in whichever order: by every field that a row names.
 
-    def told(name: Any, price: Any, quantity: Any) -> tuple[str, float, float]:
-        return str(name or ""), round(float(price or 0), 2), round(float(quantity or 0), 4)
+    What a row does not name the portal fills: the name and the measure by the product, the quantity by 1
+    (crm/universal/product-rows/crm-item-productrow-set.md).
+    """
+    if len(wanted) != len(there):
+        return False
+    left = list(there)
+    for row in sorted(wanted, key=len, reverse=True):  # what names more fits fewer
+        found = next((index for index, held in enumerate(left) if _is_row(row, held)), None)
+        if found is None:
+            return False
+        del left[found]
+    return True
 
-    ours = [told(row.get("name"), row.get("price"), row.get("quantity")) for row in wanted]
-    theirs = [told(row.get("productName"), row.get("price"), row.get("quantity")) for row in there]
-    return sorted(ours) == sorted(theirs)
+
+def _is_row(wanted: Mapping[str, Any], held: Mapping[str, Any]) -> bool:
+    named = {"quantity": 1, **wanted}
+    if not named.get("name"):
+        named.pop("name", None)
+    return all(_told(name, value) == _told(name, held.get(PRODUCT_FIELDS[name])) for name, value in named.items())
+
+
+def _told(name: str, value: Any) -> Any:
+    """A value in a form that can be compared; what is no number stays a text."""
+    if name == "name":
+        return str(value or "").strip()
+    if name == "tax_included":
+        return is_yes(value)
+    if value in (None, ""):
+        return _DEFAULTS.get(name, 0)
+    try:
+        return round(float(value), 4 if name == "quantity" else 2)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+_DEFAULTS: Mapping[str, Any] = {"quantity": 1, "discount_type": 2, "tax_rate": None}
+"""What an empty number means, where it is not 0; no tax rate is "without tax"."""
