@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -28,7 +28,7 @@ from b24sync.importing.history import History
 from b24sync.importing.importer import Importer
 from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
 from b24sync.importing.mapping import Mapping
-from b24sync.importing.multifields import CLASSIC, MultifieldDialect
+from b24sync.importing.multifields import CLASSIC, MultifieldDialect, has_multifields
 from b24sync.importing.product_rows import ItemRows, ProductRowsWriter
 from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fields_from_json, user_field_types
 from b24sync.importing.source import Source, open_source
@@ -128,6 +128,15 @@ class Plan:
         return self.update / max(self.existing, self.update, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Proving:
+    """Whose rows show how the portal takes phones: their kind, the ledgers of the rows and of their updates."""
+
+    entity_type_id: int
+    ledger: Ledger
+    updates: Ledger
+
+
 class ImportJob:
     """One `import run`. Use: `prepare()`, show the plan, then `apply()` or `forget()`."""
 
@@ -155,7 +164,8 @@ class ImportJob:
         self._ledger = self.ledger_of(mapping.entity, mapping.originator)
         self._updates = self.ledger_of(mapping.entity, mapping.originator, updates=True)
         self._links = Links()
-        self._dialect = MultifieldDialect(store, portal)
+        # `add` documents its form (crm/universal/crm-item-add.md).
+        self._dialect = MultifieldDialect(store, portal, FM if settings.way == "add" else None)
         self.history = History(
             mapping.entity, mapping.fields_used, sent=settings.history, fallback=settings.history_fallback
         )
@@ -410,7 +420,11 @@ class ImportJob:
         ledger = self.ledger_of(entity, OWN_ORIGINATOR)
         ledger.plan([(row.key, None) for row in rows], self.run.id)
         writer = self._writer(ledger, Origin(TYPE_IDS[entity], OWN_ORIGINATOR), len(rows), ordered=False)
-        writer.write(self._dialect.of(row) for row in rows)
+        if any(map(has_multifields, rows)):
+            proving = Proving(TYPE_IDS[entity], ledger, self.ledger_of(entity, OWN_ORIGINATOR, updates=True))
+            self._write_proving(writer, rows, proving)
+        else:
+            writer.write(iter(rows))
         made = ledger.states([row.key for row in rows])
         for target, title in self._links.to_create.items():
             if target[0] != entity:
@@ -440,33 +454,66 @@ class ImportJob:
             on_progress=progressed,
             mend=self.history.without,
         )
-        rows = (self._dialect.of(row) for row in self._ready_rows(writer.progress))
-        while self._has_multifields and not self._dialect.known and (proof := self._dialect.first(rows)):
+        proving = Proving(self._mapping.entity_type_id, self._ledger, self._updates)
+        if self._has_multifields and not self._dialect.known and (proof := self._written_proof()):
+            self._remark_phones(proof.key, self._prove_dialect(proof, proving))
+        rows = self._ready_rows(writer.progress)
+        return self._write_proving(writer, rows, proving) if self._has_multifields else writer.write(rows)
+
+    def _write_proving(self, writer: ItemWriter, rows: Iterable[Row], proving: Proving) -> WriteResult:
+        """Write rows; while it is not known how the portal takes phones, up to the first with any, which is read."""
+        ready = (self._dialect.of(row) for row in rows)
+        while not self._dialect.known and (proof := self._dialect.first(ready)):
             writer.write(iter(proof))
-            self._prove_dialect(proof[-1])
-        return writer.write(rows)
+            lost = self._prove_dialect(proof[-1], proving)
+            if proving.ledger is self._ledger:
+                self._remark_phones(proof[-1].key, lost)
+        return writer.write(ready)
 
     @property
     def _has_multifields(self) -> bool:
-        """Whether rows of an import may carry phones; `add` documents its form (crm/universal/crm-item-add.md)."""
+        """Whether rows may carry phones."""
         kinds = {one.kind for name in self._mapping.fields_used if (one := find_field(self._mapping.entity, name))}
-        return self._settings.way != "add" and bool(kinds & MULTIFIELD_TYPES.keys())
+        return bool(kinds & MULTIFIELD_TYPES.keys())
 
-    def _prove_dialect(self, row: Row) -> None:
-        """Read back whether the phones of an imported row arrived; if not, add them and send the others as `fm`."""
-        write = self._ledger.states([row.key]).get(row.key)
-        if write is None or write.state != DONE or write.portal_id is None or not MULTIFIELDS & row.fields.keys():
-            return
-        item_id = int(write.portal_id)
-        held = read_items(self._client, self._mapping.entity_type_id, [item_id], {FM}).get(item_id, {})
+    def _written_proof(self) -> Row | None:
+        """The row that this run had written when it was killed, before its phones were read back."""
+        written = self._written_before()
+        listed = (row for row in self._runs.pending(self.run.id) if row.key in written and row.draft)
+        rows = (Row(str(row.key), fields_from_json(row.draft or "")[0]) for row in listed)
+        return next(filter(has_multifields, rows), None)
+
+    def _prove_dialect(self, row: Row, proving: Proving) -> str | None:
+        """Read back whether the phones of an imported row arrived; if not, add them and send the others as `fm`.
+
+        What is learnt is kept when that row has its phones: whoever is killed in between does it again. Answers why
+        the row has none, where the portal did not take them.
+        """
+        write = proving.ledger.states([row.key]).get(row.key)
+        if write is None or write.state != DONE or write.portal_id is None or not has_multifields(row):
+            return None
+        item_id, key = int(write.portal_id), update_key(self.run.id, row.key)
+        held = read_items(self._client, proving.entity_type_id, [item_id], {FM}).get(item_id)
+        if held is None:
+            return None
         lacking = self._comparison().differences({n: row.fields[n] for n in MULTIFIELDS if n in row.fields}, held)
-        self._dialect.settle(FM if lacking else CLASSIC)
-        if lacking:
-            change = Change(update_key(self.run.id, row.key), item_id, lacking, {})
-            plan_changes(self._updates, iter([change]), self.run.id)
-            ItemUpdater(self._client, self._updates, self._mapping.entity_type_id, self._comparison()).send(
-                iter([change])
-            )
+        added_before = key in proving.updates.states([key])
+        lost = self._add_phones(Change(key, item_id, lacking, {}), proving) if lacking or added_before else None
+        self._dialect.settle(FM if lacking or added_before else CLASSIC)
+        return lost
+
+    def _add_phones(self, change: Change, proving: Proving) -> str | None:
+        plan_changes(proving.updates, iter([change]), self.run.id)
+        if change.fields:
+            updater = ItemUpdater(self._client, proving.updates, proving.entity_type_id, self._comparison())
+            updater.send(iter([change]))
+        write = proving.updates.states([change.key])[change.key]
+        return None if write.state == DONE else write.refusal
+
+    def _remark_phones(self, key: str, lost: str | None) -> None:
+        if lost is not None:
+            line = next(line for line, known in self._runs.pending_keys(self.run.id) if known == key)
+            self._remark("its phones, e-mails or web addresses were not added", {line: lost})
 
     def _date_earlier_writes(self) -> None:
         """What the run wrote before it was killed may never have been read back."""

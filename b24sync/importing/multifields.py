@@ -21,12 +21,12 @@ ROWS_BEFORE = 1000
 
 
 class MultifieldDialect:
-    """What one portal's import takes. `known` once it was read back."""
+    """What one portal's import takes. `known` once it was read back, or where it is documented: `documented`."""
 
-    def __init__(self, store: Store, portal: str) -> None:
+    def __init__(self, store: Store, portal: str, documented: str | None = None) -> None:
         self._store = store
         self._portal = portal
-        self._form = read_cursor(store, portal, NAME)
+        self._form = documented or read_cursor(store, portal, NAME)
 
     @property
     def known(self) -> bool:
@@ -39,7 +39,7 @@ class MultifieldDialect:
 
     def of(self, row: Row) -> Row:
         """The row in the portal's form; as it is while nothing is known."""
-        if self._form != FM or not MULTIFIELDS & row.fields.keys():
+        if self._form != FM or not has_multifields(row):
             return row
         fields = {name: value for name, value in row.fields.items() if name not in MULTIFIELDS}
         return Row(row.key, {**fields, FM: multifields_of(row.fields)})
@@ -49,6 +49,11 @@ class MultifieldDialect:
         taken: list[Row] = []
         for row in rows:
             taken.append(row)
-            if MULTIFIELDS & row.fields.keys() or len(taken) == ROWS_BEFORE:
+            if has_multifields(row) or len(taken) == ROWS_BEFORE:
                 break
         return taken
+
+
+def has_multifields(row: Row) -> bool:
+    """Whether a row carries phones, e-mails or web addresses in the form that may have to be changed."""
+    return bool(MULTIFIELDS & row.fields.keys())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -150,17 +151,72 @@ def test_times_and_authors_are_not_sent_where_the_way_would_drop_them(desk: Desk
     assert ended.code == 78 and 'created_by, created_time: way = "add" cannot set them' in ended.stderr, ended
 
 
-@pytest.mark.parametrize("form", ["fm", "classic"])
+PHONES = '"Имя" = "name"\n"Телефон" = { field = "phone", value_type = "MOBILE" }'
+
+
+def phones_of(desk: Desk) -> dict[str, list[tuple[str, str]]]:
+    contacts: list[Any] = desk.items(3, "originId,fm")
+    return {one["originId"]: [(row["valueType"], row["value"]) for row in one["fm"] or []] for one in contacts}
+
+
+@pytest.fixture
+def form(request: pytest.FixtureRequest, desk: Desk) -> Iterator[str]:
+    """The portal's import takes phones in this form only."""
+    desk.sandbox.switch(import_multifields=request.param)
+    yield str(request.param)
+    desk.sandbox.switch(import_multifields="both")
+
+
+@pytest.mark.parametrize("form", ["fm", "classic"], indirect=True)
 def test_phones_arrive_once_whichever_form_the_portals_import_takes(desk: Desk, form: str) -> None:
-    desk.sandbox.switch(import_multifields=form)
-    try:
-        rows = [["c0", "Без", ""], *([f"c{n}", f"Имя {n}", f"+7 900 {n:07d}"] for n in range(1, 31))]
-        columns = '"Имя" = "name"\n"Телефон" = { field = "phone", value_type = "MOBILE" }'
-        file = desk.table("c.csv", ["Id", "Имя", "Телефон"], rows)
-        ended = desk.run_import(file, desk.file("c.toml", mapping_of(columns, "contact")))
-        assert (ended.code, ended.result["created"]) == (0, 31), ended
-        contacts: list[Any] = desk.items(3, "originId,fm")
-        phones = {one["originId"]: [(row["valueType"], row["value"]) for row in one["fm"] or []] for one in contacts}
-        assert phones == {key: [("MOBILE", phone)] if phone else [] for key, _, phone in rows}
-    finally:
-        desk.sandbox.switch(import_multifields="both")
+    rows = [["c0", "Без", ""], *([f"c{n}", f"Имя {n}", f"+7 900 {n:07d}"] for n in range(1, 31))]
+    file = desk.table("c.csv", ["Id", "Имя", "Телефон"], rows)
+    ended = desk.run_import(file, desk.file("c.toml", mapping_of(PHONES, "contact")))
+    assert (ended.code, ended.result["created"]) == (0, 31), (form, ended)
+    assert phones_of(desk) == {key: [("MOBILE", phone)] if phone else [] for key, _, phone in rows}
+
+
+@pytest.mark.parametrize(("form", "way"), [("fm", "auto"), ("classic", "auto"), ("fm", "add")], indirect=["form"])
+def test_a_contact_that_is_made_for_an_address_has_it(desk: Desk, form: str, way: str) -> None:
+    desk.configure(f'[import]\nway = "{way}"')
+    addresses = ["anna@example.com", "+7 900 111-22-33", "vera@example.com"]
+    columns = '"Контакт" = { field = "contact", create = true }'
+    file = desk.table("d.csv", ["Id", "Контакт"], [[str(n), one] for n, one in enumerate(addresses)])
+    ended = desk.run_import(file, desk.file("m.toml", mapping_of(columns)))
+    assert (ended.code, ended.result["created"]) == (0, 3), (form, ended)
+    assert sorted(value for rows in phones_of(desk).values() for _, value in rows) == sorted(addresses)
+    file = desk.table("d2.csv", ["Id", "Контакт"], [["9", addresses[0]]])
+    assert desk.run_import(file, desk.file("m.toml", mapping_of(columns))).result["created"] == 1
+    assert len(desk.items(3, "id")) == 3
+
+
+@pytest.mark.parametrize("form", ["fm"], indirect=True)
+def test_killed_before_the_first_phones_were_added_the_next_run_adds_them(desk: Desk, form: str) -> None:
+    desk.configure('[import]\nway = "single_import"')
+    rows = [[f"c{n}", f"Имя {n}", f"+7 900 {n:07d}"] for n in range(1, 4)]
+    file = desk.table("c.csv", ["Id", "Имя", "Телефон"], rows)
+    mapping = desk.file("c.toml", mapping_of(PHONES, "contact"))
+    # The first list counts what is there, the second reads the row back.
+    desk.sandbox.fault("hang_before", "crm.item.list", nth=2, params={"hang_s": 20})
+    running = desk.start("import", "run", file, "--mapping", mapping, "--yes", "--json")
+    while running.alive and not desk.sandbox.faults()[-1]["fired"]:
+        time.sleep(0.02)
+    assert running.kill(), "ended too early"
+    assert phones_of(desk) == {"c1": []}, (form, "killed at another moment")
+    ended = desk.run_import(file, mapping)
+    assert (ended.code, ended.result["created"]) == (0, 3), ended
+    assert phones_of(desk) == {key: [("MOBILE", phone)] for key, _, phone in rows}
+
+
+@pytest.mark.parametrize("form", ["fm"], indirect=True)
+def test_phones_that_the_portal_refuses_stand_in_the_rows_fate(desk: Desk, form: str) -> None:
+    rows = [[f"c{n}", f"Имя {n}", f"+7 900 {n:07d}"] for n in range(1, 4)]
+    file = desk.table("c.csv", ["Id", "Имя", "Телефон"], rows)
+    desk.sandbox.fault("nested_error", "crm.item.update", params={"code": "ACCESS_DENIED", "text": "Нет прав"})
+    ended = desk.run_import(file, desk.file("c.toml", mapping_of(PHONES, "contact")))
+    assert (desk.sandbox.faults()[-1]["fired"], ended.result["created"]) == (1, 3), (form, ended)
+    assert phones_of(desk) == {key: [("MOBILE", phone)] if key != "c1" else [] for key, _, phone in rows}
+    out = desk.folder / "fates.csv"
+    desk.run("import", "report", str(ended.result["run"]), out)
+    told = [line for line in out.read_text(encoding="utf-8").splitlines() if "INCOMPLETE" in line]
+    assert len(told) == 1 and told[0].startswith("2,c1,created,") and "ACCESS_DENIED Нет прав" in told[0], told
