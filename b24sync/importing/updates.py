@@ -37,7 +37,7 @@ from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
-PRODUCT_ROWS = "productRows"
+PRODUCT_ROWS, MANUAL_SUM = "productRows", "isManualOpportunity"
 NOT_KEPT, GONE, FOREIGN_STAGE = "NOT_KEPT", "GONE", "FOREIGN_STAGE"
 MOST_UNREAD = 1000
 """Updates that wait to be read back: what is not kept should be told before all of a file is sent."""
@@ -151,9 +151,9 @@ class UpdatePlanner:
         if "stageId" in changes and "categoryId" not in fields and self._stands_elsewhere(item):
             said = f"the item stands in pipeline {item['categoryId']}, the stage was looked up in {self._pipeline_id}"
             return Verdict("refused", code=FOREIGN_STAGE, message=f"{said}: map the pipeline too")
-        if "opportunity" in changes and str(item.get("isManualOpportunity")).upper() not in ("Y", "TRUE", "1"):
+        if "opportunity" in changes and str(item.get(MANUAL_SUM)).upper() not in ("Y", "TRUE", "1"):
             # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-update.md).
-            changes.setdefault("isManualOpportunity", "Y")
+            changes.setdefault(MANUAL_SUM, "Y")
         self.by_field.update(dict.fromkeys([*changes, *later, *([PRODUCT_ROWS] if product_rows else [])], 1))
         return self._update(item_id, changes, item, waiting, product_rows)
 
@@ -186,7 +186,8 @@ def change_of(row: RunRow, run_id: int, links: Links) -> Change:
 
 def _sent_before(fields: Mapping[str, Any], earlier: Write) -> dict[str, Any]:
     names = [str(name) for name in earlier.detail.get("fields", ())]
-    asked = {name: fields[name] for name in names if name in fields}
+    known = {MANUAL_SUM: "Y", **fields}  # which the row itself need not name
+    asked = {name: known[name] for name in names if name in known}
     entries = multifields_of(fields)
     if FM in names and entries:
         asked[FM] = added(entries)
@@ -201,7 +202,7 @@ def read_items(
     `fm` comes only with every field (crm/universal/crm-item-list.md).
     """
     everything = FM in names or bool(names & MULTIFIELDS)
-    select = ["*"] if everything else sorted(names | {"categoryId", "isManualOpportunity", UPDATED_TIME})
+    select = ["*"] if everything else sorted(names | {"categoryId", MANUAL_SUM, UPDATED_TIME})
     return read_by_ids(client, entity_type_id, ids, select)
 
 
@@ -278,8 +279,8 @@ class ItemUpdater(LedgeredSender[Change]):
         return {
             key: str(change.item_id)
             for key, change in items.items()
-            if len(self._comparison.differences(change.fields, held.get(change.item_id, {}))) < len(change.fields)
-            or not change.fields
+            if (item := held.get(change.item_id)) is not None
+            and (not change.fields or len(self._comparison.differences(change.fields, item)) < len(change.fields))
         }
 
     def _held(self, changes: Sequence[Change]) -> dict[int, dict[str, Any]]:
