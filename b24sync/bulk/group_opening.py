@@ -60,7 +60,7 @@ class GroupOpening:
             if lacking or (one.guest is not None and not one.group.extranet):
                 one.touched = True
                 wanted.append(_step("+", one, people, ADD_MEMBERS))
-        steps.perform(ADD_MEMBERS, wanted, steps.people_shown)
+        steps.perform(ADD_MEMBERS, wanted, steps.people_admitted)
 
     def read_back(self, plan: GroupsPlan) -> None:
         """What the portal says now of the groups that were made or changed. Cost: two requests per 50."""
@@ -103,7 +103,7 @@ class GroupOpening:
         removed = [_step("-", one, ids, REMOVE_MEMBERS) for one, ids in people]
         steps.perform(REMOVE_MEMBERS, removed, steps.people_absent)
         added = [_step("++", one, ids, ADD_MEMBERS) for one, ids in people]
-        steps.perform(ADD_MEMBERS, added, steps.people_shown)
+        steps.perform(ADD_MEMBERS, added, steps.people_admitted)
         self.read_back(plan)
 
     def _invite_again(self, steps: GroupSteps, one: ClientGroup) -> None:

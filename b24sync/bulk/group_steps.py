@@ -29,6 +29,11 @@ class About:
         assert self.one.group is not None
         return self.one.group.id
 
+    @property
+    def holds_guest(self) -> bool:
+        """Whether the client's person is among the people."""
+        return self.one.guest is not None and self.one.guest.id in self.people
+
 
 class GroupSteps:
     """Performs steps that a plan, read at `read_at`, has shown to be wanted.
@@ -73,15 +78,21 @@ class GroupSteps:
         }
 
     def people_shown(self, steps: Mapping[str, Step]) -> set[str]:
-        """Keys of the steps whose people are in groups that are external."""
-        ids = [step.about.group_id for step in steps.values()]
-        groups, present = groups_by_id(self._client, ids), memberships(self._client, ids)
+        """Keys of the steps whose people are in their groups, or invited to them."""
+        present = memberships(self._client, [step.about.group_id for step in steps.values()])
+        return {key for key, step in steps.items() if set(step.about.people) <= present[step.about.group_id].all}
+
+    def people_admitted(self, steps: Mapping[str, Step]) -> set[str]:
+        """Keys of the steps whose people are in their groups; where the client's person is among them, external ones.
+
+        Somebody who was invited is in the group before he is added, so that alone does not tell.
+        """
+        shown = {key: steps[key] for key in self.people_shown(steps)}
+        groups = groups_by_id(self._client, [step.about.group_id for step in shown.values()])
         return {
             key
-            for key, step in steps.items()
-            if (group := groups.get(step.about.group_id))
-            and group.extranet
-            and set(step.about.people) <= present[group.id].all
+            for key, step in shown.items()
+            if (group := groups.get(step.about.group_id)) and (group.extranet or not step.about.holds_guest)
         }
 
     def people_absent(self, steps: Mapping[str, Step]) -> set[str]:

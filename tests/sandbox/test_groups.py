@@ -488,6 +488,18 @@ def test_a_group_that_the_portal_does_not_open_is_opened_by_hand_and_then_all_is
     assert listed(desk)[0].problem == ""
 
 
+def test_an_invitation_that_is_given_back_and_not_answered_is_found_in_the_group_that_did_not_open(desk: Desk) -> None:
+    desk.sandbox.switch(extranet="by_hand")
+    plant(desk, ROMASHKA)
+    desk.sandbox.fault("cut_after", "sonet_group.user.invite")
+    ended = sync(desk)
+    assert desk.sandbox.faults()[-1]["fired"] == 1
+    assert counts(ended) == (1, 1, 0, 1, 1, 1), ended
+    assert "never answered" not in said(ended)
+    assert desk.sandbox.figures()["methods"]["sonet_group.user.invite"]["calls"] == 1, "it was sent again"
+    assert guests_of(desk.sandbox, desk.sandbox.state("groups")[0]) == {"anna@romashka.ru": "Z"}
+
+
 @pytest.mark.parametrize(
     ("switches", "pending"),
     [
