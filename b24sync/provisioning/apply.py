@@ -215,7 +215,8 @@ class Provisioner:
         pipeline = pipeline_of(spec, entity, made)
         assert pipeline is not None  # it stands, or has just been made
         ours = (entity.entity_type_id, pipeline.row.id) in made.pipelines
-        changes = stage_changes(spec, structure.stage_rows(self._client, pipeline.dictionary), made, ours=ours)
+        rows = structure.stage_rows(self._client, pipeline.dictionary)
+        changes = stage_changes(spec, rows, made, pipeline.row.id, ours=ours)
         if changes.conflicts:
             raise ConfigError("The portal has other stages under these names:", changes.conflicts)
         for item in changes.set:
@@ -224,8 +225,10 @@ class Provisioner:
             self._add_stage(spec, pipeline.dictionary, missing)
         for row in changes.drop:
             self._delete_stage(pipeline.dictionary, row)
-        if ours and spec.stages and not made.is_shaped(spec.path):
-            self._ledger.adopt({f"{SHAPE}:{spec.path}": str(pipeline.row.id)}, None, message=None)
+        if ours and spec.stages and not made.is_shaped(spec.path, pipeline.row.id):
+            key = f"{SHAPE}:{spec.path}"
+            self._ledger.gone(key)  # of a pipeline of this path that was deleted since
+            self._ledger.adopt({key: str(pipeline.row.id)}, None, message=None)
 
     def _set_stage(self, spec: PipelineSpec, dictionary: str, item: SetStage) -> None:
         stage, row = item.stage, item.row

@@ -30,9 +30,9 @@ class Made:
     def has(self, kind: str, portal_id: int) -> bool:
         return portal_id in self.ids.get(kind, {}).values()
 
-    def is_shaped(self, path: str) -> bool:
-        """Whether the default stages of a pipeline of ours have become those of its blueprint."""
-        return path in self.ids.get(SHAPE, {})
+    def is_shaped(self, path: str, pipeline_id: int) -> bool:
+        """Whether this pipeline's default stages have become those of its blueprint: one made anew brings others."""
+        return self.id_of(SHAPE, path) == pipeline_id
 
 
 def read_made(writes: Iterable[Write]) -> Made:

@@ -286,7 +286,7 @@ def _compare_pipeline(
     ours = (entity.entity_type_id, found.row.id) in made.pipelines
     if entity.entity_type_id != LEAD:
         _compare_pipeline_row(plan, spec, entity, found.row, ours=ours)
-    changes = stage_changes(spec, found.stages, made, ours=ours)
+    changes = stage_changes(spec, found.stages, made, found.row.id, ours=ours)
     plan.conflicts += changes.conflicts
     plan.left_alone += changes.left_alone
     plan.deletes += [DeleteStage(found, row) for row in changes.surplus]

@@ -54,12 +54,15 @@ class StageChanges:
         return not (self.add or self.set or self.drop)
 
 
-def stage_changes(spec: PipelineSpec, rows: Sequence[StageRow], made: Made, *, ours: bool) -> StageChanges:
+def stage_changes(
+    spec: PipelineSpec, rows: Sequence[StageRow], made: Made, pipeline_id: int, *, ours: bool
+) -> StageChanges:
     """Compare. `ours`: b24sync made the pipeline, so the stages that came with it are ours too."""
     if not spec.stages:
         return StageChanges()
-    compare = _Own(spec, rows, made) if ours else _Foreign(spec, rows, made)
-    return compare.changes()
+    if ours:
+        return _Own(spec, rows, made, shaped=made.is_shaped(spec.path, pipeline_id)).changes()
+    return _Foreign(spec, rows, made).changes()
 
 
 class _Compare:
@@ -104,7 +107,11 @@ class _Compare:
 
 
 class _Own(_Compare):
-    """A pipeline of ours: default stages are taken over, what others added to it stays."""
+    """A pipeline of ours: default stages are taken over until it is shaped, what others added to it stays."""
+
+    def __init__(self, spec: PipelineSpec, rows: Sequence[StageRow], made: Made, *, shaped: bool) -> None:
+        super().__init__(spec, rows, made)
+        self.shaped = shaped
 
     def is_ours(self, row: StageRow) -> bool:
         return row.is_default or super().is_ours(row)
@@ -123,16 +130,15 @@ class _Own(_Compare):
             else:
                 self._set(row, stage, sorts[stage.name] if resort else row.sort)
         spare = [row for row in self.free_rows() if self.is_ours(row)]
-        if self.made.is_shaped(self.spec.path):
+        if self.shaped:
             self.found.surplus = spare
         else:
             self.found.drop = spare
         return self.found
 
     def _take_over(self) -> None:
-        fresh = not self.made.is_shaped(self.spec.path)
         for stage in self.spec.stages:
-            if stage.name in self.matched or not (fresh or stage.semantics == "success"):
+            if stage.name in self.matched or (self.shaped and stage.semantics != "success"):
                 continue
             row = next((row for row in self.free_rows() if row.is_default and row.semantics == stage.semantics), None)
             if row is not None:

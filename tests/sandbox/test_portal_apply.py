@@ -100,6 +100,17 @@ def test_a_blueprint_is_made_whole_and_a_second_apply_writes_nothing(desk: Desk)
     assert {name: after[name]["calls"] for name in writing} == {name: before[name]["calls"] for name in writing}
 
 
+def test_a_pipeline_that_was_deleted_in_the_portal_is_made_again_with_its_own_stages_alone(desk: Desk) -> None:
+    desk.file("blueprint.toml", BLUEPRINT)
+    assert desk.run("portal", "apply", "--yes").code == 0
+    first = stages(desk, "Школа")
+    made_id = next(row["id"] for row in desk.sandbox.state("categories") if row["name"] == "Школа")
+    desk.sandbox.rest("crm.category.delete", {"entityTypeId": 2, "id": made_id})
+    assert desk.run("portal", "apply", "--yes").code == 0
+    assert stages(desk, "Школа") == first
+    assert desk.run("portal", "plan", "--json").result == NOTHING
+
+
 def test_stages_missing_from_a_pipeline_of_others_are_added_and_the_rest_is_left_alone(desk: Desk) -> None:
     before = stages(desk, "Чужая")
     success = next(name for name, kind in before if kind == "S")
