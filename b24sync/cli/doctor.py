@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from b24sync.cli.wiring import App, opened, print_json, say, second_client
-from b24sync.errors import ConfigError, PortalBlocked, RetryLater, StoreError
+from b24sync.errors import (
+    B24SyncError,
+    ConfigError,
+    OutcomeUnknown,
+    PortalBlocked,
+    PortalRefused,
+    RetryLater,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from b24sync.provisioning.findings import Finding
     from b24sync.provisioning.probe import Answer
 
+PORTAL_ERRORS = (PortalBlocked, PortalRefused, RetryLater, OutcomeUnknown)
 SIGNS = {"ok": "ok", "warning": "WARNING", "error": "ERROR", "not checked": "not checked", "to do": "to do"}
 
 
@@ -115,8 +124,14 @@ def _rule_files(app: App) -> Finding:
     return ok("rules", f"{', '.join(rule.name for rule in book.running()) or 'none'} would run")
 
 
+def _ended(check: str, cause: B24SyncError, todo: str) -> Finding:
+    """What ended a probe before its end. A refusal is a person's work, as those of the checks are."""
+    from b24sync.provisioning.findings import CONFIG_EXIT, error
+
+    return error(check, str(cause), todo, CONFIG_EXIT if isinstance(cause, PortalRefused) else cause.exit_code)
+
+
 def _probe(app: App, shown: _Shown, report: Path | None) -> None:
-    from b24sync.provisioning.findings import BLOCKED_EXIT, LATER_EXIT, error
     from b24sync.provisioning.probe import Probe, report_text
 
     try:
@@ -124,10 +139,8 @@ def _probe(app: App, shown: _Shown, report: Path | None) -> None:
             shown.answers.append(answer)
             if not shown.as_json:
                 click.echo(f"{answer.state:<11} {answer.question}: {answer.seen}")
-    except (PortalBlocked, RetryLater) as cause:
-        code = BLOCKED_EXIT if isinstance(cause, PortalBlocked) else LATER_EXIT
-        todo = "run doctor again: it first removes what the probe has left behind"
-        shown.findings([error("probe", str(cause), todo, code)])
+    except PORTAL_ERRORS as cause:
+        shown.findings([_ended("probe", cause, "run doctor again: it removes what the probe has left behind")])
     now = app.clock.wall_s()
     day = datetime.fromtimestamp(now, UTC).date().isoformat()
     path = report or Path(f"doctor-{app.portal}-{day}.md")
@@ -141,7 +154,7 @@ def _probe(app: App, shown: _Shown, report: Path | None) -> None:
 
 
 def _roles(app: App, options: dict[str, Any], shown: _Shown) -> None:
-    from b24sync.provisioning.findings import error, unchecked
+    from b24sync.provisioning.findings import unchecked
     from b24sync.provisioning.roles import RoleProbe, checklist
 
     shown.findings(checklist())
@@ -155,6 +168,6 @@ def _roles(app: App, options: dict[str, Any], shown: _Shown) -> None:
     user = second_client(app, webhook)
     try:
         shown.findings(RoleProbe(app.client, user, app.store, app.portal, app.clock, app.gate).run())
-    except (PortalBlocked, RetryLater) as cause:
-        todo = "check [portal] role_webhook, then run doctor --roles again"
-        shown.findings([error("role: proof", str(cause), todo, cause.exit_code)])
+    except PORTAL_ERRORS as cause:
+        todo = "check both webhooks' rights and [portal] role_webhook, then run doctor --roles again"
+        shown.findings([_ended("role: proof", cause, todo)])

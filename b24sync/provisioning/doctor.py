@@ -189,7 +189,6 @@ QUESTIONS: Mapping[str, Command] = {
 
 
 def _portal(patient: Patient) -> Iterator[Finding]:
-    Temporary(patient.client, patient.store, patient.portal, patient.clock).remove_all()
     patient.answers = patient.client.read_all(QUESTIONS, priority="interactive")
     yield _address(patient)
     scopes = _scopes(patient.answers["scope"])
@@ -197,6 +196,7 @@ def _portal(patient: Patient) -> Iterator[Finding]:
     yield from _administrator(patient)
     yield _settings_right(patient)
     yield from _guarded("import right", lambda: _import_right(patient))
+    yield from _guarded("temporary things", lambda: _tidied(patient))
     yield _clock_finding(patient)
     yield from _zone(patient)
     yield from _guarded("workflows", lambda: _workflows(patient))
@@ -306,7 +306,6 @@ def _import_right(patient: Patient) -> Iterator[Finding]:
         except PortalRefused as refused:
             if is_rights_refusal(refused):
                 lacking.append(f"{ENTITY_NAMES[entity_type_id]} ({refused.code}: {refused.text})")
-    temporary.remove_all()
     if lacking:
         yield error(
             "import right",
@@ -315,6 +314,12 @@ def _import_right(patient: Patient) -> Iterator[Finding]:
         )
     else:
         yield ok("import right", f"held for {', '.join(ENTITY_NAMES[one] for one in IMPORTED)}")
+
+
+def _tidied(patient: Patient) -> Iterator[Finding]:
+    """What this look, or an earlier one that was killed, has left behind; nothing is said of what is gone."""
+    Temporary(patient.client, patient.store, patient.portal, patient.clock).remove_all()
+    yield from ()
 
 
 def is_rights_refusal(refused: PortalRefused) -> bool:

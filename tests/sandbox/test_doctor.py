@@ -204,6 +204,25 @@ def test_a_killed_probe_is_tidied_up_by_the_next_doctor(tmp_path: Path) -> None:
         assert held(desk) == before
 
 
+def test_what_the_portal_refuses_to_remove_is_a_finding_and_removed_when_it_allows_it(desk: Desk) -> None:
+    with_role(desk)
+    before = held(desk)
+    refusal = {"status": 400, "code": "ACCESS_DENIED", "text": "no"}
+    desk.sandbox.fault("error", "crm.item.delete", count=None, params=refusal)
+    ended = desk.run("doctor", "--probe", "--roles", "--json", "--report", desk.folder / "probe.md")
+    assert ended.code == 78, ended
+    assert "crm.item.delete was refused" in found(ended, "error")["probe"]
+    assert "crm.item.delete was refused" in found(ended, "error")["role: proof"]
+    assert len(ended.result["probes"]) >= 12 and (desk.folder / "probe.md").exists()
+    again = desk.run("doctor", "--json")
+    assert again.code == 78, again
+    assert "crm.item.delete was refused" in found(again, "error")["temporary things"]
+    assert {"import right", "clock", "time zone"} <= set(found(again, "ok")), "the other checks go on"
+    desk.sandbox.clear_faults()
+    assert desk.run("doctor").code == 0
+    assert held(desk) == before
+
+
 CALL_CENTRE = {"add": False, "import": False, "delete": False, "quote.read": False}
 
 
