@@ -238,9 +238,8 @@ class Probe:
         return f"a second one: {second}; the `crm` field of {entity}, written D_{linked}, is read as {value!r}"
 
     def _second_field(self, entity: str) -> str:
-        fields = {"fields": {"FIELD_NAME": FIELD_CODE, "USER_TYPE_ID": "crm"}}
         try:
-            self._client.call(f"crm.{entity}.userfield.add", fields, write=True)
+            self._temporary.second_field(entity, "crm")
         except PortalRefused as refused:
             return f"refused with {refused.code!r}: {refused.text}"
         return "accepted (!)"

@@ -10,7 +10,7 @@ from typing import Any
 
 from b24sync.bulk.ensure import Ensurer
 from b24sync.clock import Clock
-from b24sync.errors import OutcomeUnknown, PortalRefused, RetryLater
+from b24sync.errors import OutcomeUnknown, PortalBlocked, PortalRefused, RetryLater
 from b24sync.portal.items import (
     CONTACT,
     SINGLE_IMPORT,
@@ -23,7 +23,7 @@ from b24sync.portal.items import (
 from b24sync.portal.pages import items_of
 from b24sync.portal.userfields import FieldHome
 from b24sync.store.engine import Store
-from b24sync.store.ledger import DONE, REFUSED, UNKNOWN, Ledger, Settled
+from b24sync.store.ledger import DONE, PLANNED, REFUSED, UNKNOWN, Ledger, Settled
 from b24sync.transport.client import PortalClient
 from b24sync.transport.protocol import Command
 
@@ -73,24 +73,34 @@ class Temporary:
     def items_at_once(self, entity_type_id: int, names: Sequence[str], fields: Mapping[str, Any]) -> list[int | None]:
         """Import several with one batchImport; the ids in the order of its answer. Cost: one request.
 
-        Raises PortalRefused, OutcomeUnknown (the ledger then has them as unknown, and they are removed).
+        Raises PortalRefused, RetryLater (also where another doctor has them), PortalBlocked, OutcomeUnknown (the
+        ledger then has them as unknown, and they are removed).
         """
         keys = [f"item:{entity_type_id}/{name}" for name in names]
         origin = Origin(entity_type_id, ORIGINATOR)
         rows = [{"title": TITLE, **origin.fields(name), **fields} for name in names]
         self._ledger.plan([(key, None) for key in keys], None)
-        self._ledger.claim(keys)
+        claimed = self._ledger.claim(keys)
         try:
-            answer = self._one(batch_import_command(entity_type_id, rows), lambda: None)
+            if claimed != set(keys):
+                raise RetryLater("Another doctor of this portal is at work with the same items.")
+            answer = self._one(batch_import_command(entity_type_id, rows), lambda: self._stamp(keys))
         except PortalRefused as refused:
             self._ledger.settle([Settled(key, REFUSED, code=refused.code, message=refused.text) for key in keys])
             raise
         except OutcomeUnknown as lost:
             self._ledger.settle([Settled(key, UNKNOWN, message=str(lost)) for key in keys])
             raise
+        except (RetryLater, PortalBlocked):
+            self._ledger.settle([Settled(key, PLANNED) for key in claimed])
+            raise
         # Which id belongs to which name is what is asked: all are done, and found again by their names.
         self._ledger.settle([Settled(key, DONE) for key in keys])
         return [_id_of(row) for row in items_of(answer)]
+
+    def _stamp(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._ledger.stamp(key)
 
     def field(self, entity: str, type_id: str, settings: Mapping[str, Any]) -> int:
         """Make the doctor's user field of an object. Cost: two requests. Raises PortalRefused."""
@@ -101,6 +111,21 @@ class Temporary:
             return str(self._one(home.add_command(FIELD_CODE, type_id, fields), sending))
 
         return int(self._ensurer.ensure(f"field:{entity}", lambda: self._field(entity), make))
+
+    def second_field(self, entity: str, type_id: str) -> None:
+        """Ask for another field of the doctor's code, which the portal should refuse; removed with the first one.
+
+        Cost: two requests. Raises PortalRefused.
+        """
+
+        def find() -> str | None:
+            ids = self._fields(entity)
+            return ids[1] if len(ids) > 1 else None
+
+        def make(sending: Callable[[], None]) -> str:
+            return str(self._one(FieldHome(entity).add_command(FIELD_CODE, type_id, {}), sending))
+
+        self._ensurer.ensure(f"field:{entity}/second", find, make)
 
     def group(self, fields: Mapping[str, Any]) -> int:
         """Make the doctor's workgroup. Cost: two requests. Raises PortalRefused."""
@@ -136,7 +161,8 @@ class Temporary:
                 lambda found: Command("crm.item.delete", {"entityTypeId": int(type_id), "id": int(found)}),
             )
         if kind == "field":
-            return lambda: self._field(name), lambda found: FieldHome(name).delete_command(int(found))
+            entity = name.partition("/")[0]
+            return lambda: self._field(entity), lambda found: FieldHome(entity).delete_command(int(found))
         return self._group, lambda found: Command("sonet_group.delete", {"GROUP_ID": int(found)})
 
     def _delete(self, key: str, find: Callable[[], str | None], delete: Callable[[str], Command]) -> None:
@@ -157,10 +183,13 @@ class Temporary:
         return str(ids[0]) if ids else None
 
     def _field(self, entity: str) -> str | None:
+        return next(iter(self._fields(entity)), None)
+
+    def _fields(self, entity: str) -> list[str]:
         home = FieldHome(entity)
         params = {"filter": {"FIELD_NAME": FIELD_CODE}}
         rows = home.rows(self._client.call(home.list_command().method, params).result, {})
-        return next((str(row.id) for row in rows if row.code == FIELD_CODE), None)
+        return [str(row.id) for row in rows if row.code == FIELD_CODE]
 
     def _group(self) -> str | None:
         rows = items_of(self._client.call("sonet_group.get", {"FILTER": {"NAME": GROUP_NAME}}).result)

@@ -223,6 +223,17 @@ def test_what_the_portal_refuses_to_remove_is_a_finding_and_removed_when_it_allo
     assert held(desk) == before
 
 
+def test_a_probe_that_the_portal_puts_off_leaves_no_write_open(desk: Desk) -> None:
+    desk.sandbox.fault("nested_429", "crm.item.batchImport", count=None)
+    ended = desk.run("doctor", "--probe", "--json", "--report", desk.folder / "probe.md")
+    assert [bool(fault["fired"]) for fault in desk.sandbox.faults()] == [True], "the fault did not bite"
+    states = {answer["question"]: answer["state"] for answer in ended.result["probes"]}
+    assert states["Import: order of batchImport's answers"] == "failed", ended
+    desk.sandbox.clear_faults()
+    again = desk.run("doctor", "--json")
+    assert "unanswered writes" not in found(again, "warning"), ended.stdout
+
+
 CALL_CENTRE = {"add": False, "import": False, "delete": False, "quote.read": False}
 
 
