@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 REFUSED_EXIT = 3
 LATER_EXIT = 75
+WORST_FIRST = (69, LATER_EXIT, 78, REFUSED_EXIT)
+"""A person acts before anything else; the same command goes on; a file is to be mended; some were refused."""
 
 
 @click.command("recount", short_help="Days left and overdue of every deal.")
@@ -44,23 +46,31 @@ def command(ctx: click.Context, pipeline: str | None, dry_run: bool, max_duratio
         summary = recount.run(pipeline=pipeline, dry_run=dry_run, on_progress=_now_and_then())
         code = _code(summary)
         if not dry_run and summary.read_all:
-            code = max(code, _delivered(app, clock, summary))
+            code = _worst([code, *_delivered(app, clock, summary)])
         _tell(app, summary, dry_run=dry_run, as_json=as_json)
     ctx.exit(code)
 
 
-def _delivered(app: App, clock: WindowClock, summary: Summary) -> int:
-    """Deliver the reports, also after a night that its window ended: they need no more than what was read."""
-    from b24sync.errors import RetryLater
+def _delivered(app: App, clock: WindowClock, summary: Summary) -> list[int]:
+    """Deliver the reports, also after a night that its window ended: they need no more than what was read.
+
+    The exit codes of those that failed.
+    """
+    from b24sync.errors import PortalBlocked, PortalRefused
     from b24sync.reporting.delivery import DELIVERY_S, Delivery
 
     clock.close_at(clock.wall_s() + DELIVERY_S)
-    failed = Delivery(app.client, app.store, app.portal, app.clock, app.config).all(
-        summary.as_of, lambda text: say(f"b24sync: {text}")
-    )
-    if failed is None:
-        return 0
-    return LATER_EXIT if isinstance(failed, RetryLater) else REFUSED_EXIT
+    delivery = Delivery(app.client, app.store, app.portal, app.clock, app.config)
+    try:
+        failed = delivery.all(summary.as_of, lambda text: say(f"b24sync: {text}"))
+    except PortalBlocked as blocked:
+        say(f"b24sync: the reports are not delivered: {blocked}")
+        return [blocked.exit_code]
+    return [REFUSED_EXIT if isinstance(error, PortalRefused) else error.exit_code for error in failed]
+
+
+def _worst(codes: list[int]) -> int:
+    return next((code for code in WORST_FIRST if code in codes), max(codes))
 
 
 def _now_and_then() -> Callable[[Progress], None]:

@@ -1,6 +1,7 @@
 """`[[reports.deliver]]`: reports into a folder or onto the portal's Disk, and word of it to named people.
 
-The same content is delivered once: a second run of a night that changed nothing uploads nothing and notifies nobody.
+What is there already is not delivered again: a second run of a night that changed nothing uploads nothing and notifies
+nobody. A report that says again what it said earlier, and something else in between, is a new version.
 A file of the same name on the Disk is replaced by a new version; a person's older notification of the same report is
 replaced by the portal (im-notify-personal-add.md, TAG).
 """
@@ -18,14 +19,14 @@ from b24sync.clock import Clock
 from b24sync.config import Config, ReportDelivery
 from b24sync.errors import B24SyncError, PortalBlocked
 from b24sync.portal.directory import Directory
-from b24sync.portal.disk import find_file, upload_file, upload_version
+from b24sync.portal.disk import DiskFile, find_file, upload_file, upload_version
 from b24sync.portal.messages import notify
 from b24sync.reporting.lives import Scope
 from b24sync.reporting.rendering.files import write_file
 from b24sync.reporting.sources import directory_of, local_report
 from b24sync.reporting.texts import word
 from b24sync.store.engine import Store
-from b24sync.store.ledger import DONE, SENT, UNKNOWN, Ledger
+from b24sync.store.ledger import DONE, SENT, UNKNOWN, Ledger, Write
 from b24sync.store.names import read_names
 from b24sync.transport.client import PortalClient
 
@@ -46,12 +47,12 @@ class Delivery:
         self._ledger = Ledger(store, portal, WHAT, clock)
         self._ensurer = Ensurer(client, self._ledger)
 
-    def all(self, as_of: float, tell: Callable[[str], None]) -> B24SyncError | None:
-        """Every line of the configuration. One that fails is told, the others go on; the last failure.
+    def all(self, as_of: float, tell: Callable[[str], None]) -> list[B24SyncError]:
+        """Every line of the configuration. One that fails is told, the others go on; the failures.
 
         Cost: two requests per file on the Disk and one per person. Raises PortalBlocked.
         """
-        failed: B24SyncError | None = None
+        failed = []
         for line in self._config.reports.deliver:
             try:
                 self._one(line, as_of, tell)
@@ -59,7 +60,7 @@ class Delivery:
                 raise
             except B24SyncError as error:
                 tell(f"report {line.report} to {line.to}: {error}")
-                failed = error
+                failed.append(error)
         return failed
 
     def _one(self, line: ReportDelivery, as_of: float, tell: Callable[[str], None]) -> None:
@@ -75,17 +76,17 @@ class Delivery:
         with tempfile.TemporaryDirectory() as folder:
             write_file(report, Path(folder) / name, line.format, language)
             content = (Path(folder) / name).read_bytes()
-        page = self._upload(int(line.to.removeprefix(DISK)), name, content, tell)
-        text = word("report_ready", language).format(report=word(line.report, language), link=_link(page, name))
-        self._notify(line, name, content, text, tell)
+        file = self._upload(int(line.to.removeprefix(DISK)), name, content, tell)
+        text = word("report_ready", language).format(report=word(line.report, language), link=_link(file.page, name))
+        self._notify(line, f"{name}/{_digest(content)}/{file.version}", text, tell)
 
-    def _upload(self, folder_id: int, name: str, content: bytes, tell: Callable[[str], None]) -> str:
-        """Put the file there, or a new version of it, once; the address of its page."""
+    def _upload(self, folder_id: int, name: str, content: bytes, tell: Callable[[str], None]) -> DiskFile:
+        """Put the file there, or a new version of it, unless what is there is what was put there; the file."""
         key = f"disk/{folder_id}/{name}/{_digest(content)}"
         before = find_file(self._client, folder_id, name)
         write = self._ledger.states([key]).get(key)
-        if write is not None and write.state == DONE and before is not None and before.id == write.portal_id:
-            return before.page
+        if before is not None and _is_put(write, before):
+            return before
         version = before.version if before else None
         if write is not None and write.state in (SENT, UNKNOWN):
             version = write.detail.get("version")
@@ -103,16 +104,18 @@ class Delivery:
                 return upload_file(self._client, folder_id, name, content, sending).id
             return upload_version(self._client, before.id, name, content, sending).id
 
-        self._ensurer.ensure(key, find, make, {"version": version})
+        file_id = self._ensurer.ensure(key, find, make, {"version": version})
         tell(f"report {name} put on the Disk, folder {folder_id}")
-        present = find_file(self._client, folder_id, name)
-        return present.page if present else ""
+        present = find_file(self._client, folder_id, name) or DiskFile(file_id, "", "")
+        self._ledger.note({key: {"version": version, "put": present.version}})
+        return present
 
-    def _notify(self, line: ReportDelivery, name: str, content: bytes, text: str, tell: Callable[[str], None]) -> None:
+    def _notify(self, line: ReportDelivery, what: str, text: str, tell: Callable[[str], None]) -> None:
+        """`what` names the file and its version: each is told once."""
         known = directory_of(read_names(self._store, self._portal))
         for said in line.notify:
             for user_id in _people(known, str(said), tell):
-                key = f"notify/{user_id}/{name}/{_digest(content)}"
+                key = f"notify/{user_id}/{what}"
                 write = self._ledger.states([key]).get(key)
                 if write is not None and write.state == DONE:
                     continue
@@ -122,6 +125,15 @@ class Delivery:
 
     def _send_word(self, user_id: int, text: str, tag: str, sending: Callable[[], None]) -> str:
         return notify(self._client, user_id, text, tag, before_send=sending)
+
+
+def _is_put(write: Write | None, present: DiskFile) -> bool:
+    """Whether the version on the Disk is the one that this write has put there."""
+    if write is None or write.state != DONE or write.portal_id != present.id:
+        return False
+    # Killed before its version was noted: then it is whatever is no longer the version before it.
+    put = write.detail.get("put")
+    return bool(present.version == put if put else present.version != write.detail.get("version"))
 
 
 def _people(known: Directory, said: str, tell: Callable[[str], None]) -> list[int]:

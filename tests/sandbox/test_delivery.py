@@ -40,6 +40,12 @@ def files(sandbox: SandboxProcess) -> list[dict[str, Any]]:
     return [row for row in sandbox.state("disk") if row["type"] == "file"]
 
 
+def told_since(sandbox: SandboxProcess, seen: int) -> list[str]:
+    """Notifications sent after the call `seen`."""
+    said = [row[1] for call in sandbox.calls(since=seen) for row in call["nested"] or [["", call["method"]]]]
+    return [name for name in said if "notify" in name]
+
+
 def test_reports_reach_a_folder_the_disk_and_named_people_once(tmp_path: Path) -> None:
     with running_sandbox(seed=seed_of(DEALS), **FAST) as sandbox:
         folder_id = common_folder(sandbox)
@@ -68,6 +74,13 @@ def test_reports_reach_a_folder_the_disk_and_named_people_once(tmp_path: Path) -
         assert [(row["id"], row["name"], row["version"]) for row in replaced] == [(placed[0]["id"], "stages.xlsx", 2)]
         assert len(sandbox.state("notifications")) == 2, "the older notification of each is replaced"
 
+        seen = desk.last_call()
+        sandbox.act("stage.rename", stage="Сдача", category="Проекты", new_name="Передача")
+        for _ in range(2):
+            assert desk.recount().code == 0
+        assert [row["version"] for row in files(sandbox)] == [3], "what it said first is there again, once"
+        assert len(told_since(sandbox, seen)) == 2
+
 
 def test_an_upload_whose_answer_was_lost_is_not_repeated(tmp_path: Path) -> None:
     with running_sandbox(seed=seed_of(DEALS), **{**FAST, "request_cap_s": 1}) as sandbox:
@@ -88,13 +101,23 @@ def test_a_delivery_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> N
         more = deliver(common_folder(sandbox)) + deliver(99_999, notify="[]").split("\n\n")[1]
         desk = NightDesk(tmp_path, sandbox, NORMS + more)
         ended = desk.recount()
-        assert ended.code == 3, ended
+        assert ended.code == 78, ended
         assert "report delays to folder:out/reports: The report cannot be written" in ended.stderr
         assert "report stages to disk:99999: disk.folder.getchildren was refused" in ended.stderr
         assert "notify p.zaitsev@example.ru: dismissed; nobody is notified" in ended.stderr
         assert [row["name"] for row in files(sandbox)] == ["stages.xlsx"]
         assert [note["USER_ID"] for note in sandbox.state("notifications")] == [1]
         assert ended.result["written"] == 2
+
+
+def test_a_portal_that_blocks_the_delivery_does_not_hide_what_was_recounted(tmp_path: Path) -> None:
+    with running_sandbox(seed=seed_of(DEALS), **FAST) as sandbox:
+        desk = NightDesk(tmp_path, sandbox, NORMS + deliver(common_folder(sandbox)))
+        sandbox.fault("overload", "disk.folder.getchildren", count=None)
+        ended = desk.recount()
+        assert ended.code == 69, ended
+        assert ended.result["written"] == 2
+        assert "the reports are not delivered" in ended.stderr
 
 
 def test_people_are_not_sent_to_a_folder_of_this_machine(tmp_path: Path) -> None:
