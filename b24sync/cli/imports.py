@@ -15,7 +15,7 @@ import click
 
 from b24sync.cli.progress import progress_line
 from b24sync.cli.wiring import App, confirm, opened, print_json, say
-from b24sync.errors import ConfigError, NeedsConfirmation, PortalBlocked, RetryLater
+from b24sync.errors import B24SyncError, ConfigError, NeedsConfirmation, PortalBlocked, RetryLater
 
 if TYPE_CHECKING:
     from b24sync.importing.choosing import ChosenSource
@@ -68,6 +68,11 @@ def run(
     with opened(ctx.obj) as app, _source(app, file, importer_name, mapping_path, sheet) as chosen:
         imports = app.config.imports
         mapping = chosen.mapping
+        workflows = workflows and mapping.entity == "deal"
+        if workflows:
+            from b24sync.cli.workflows import check_configured
+
+            check_configured(app)
         settings = Settings(imports.way, imports.history, imports.history_fallback, imports.conflict)
         zone = app.portal_config.zone
         job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, zone, chosen.importer)
@@ -91,12 +96,9 @@ def run(
         if to_write := plan.left + plan.incomplete:
             _confirmed(job, f"Write {to_write} {mapping.entity} rows to the portal?", yes=yes)
         code = _apply(app, job, plan)
-        result = _result(job, plan)
-        if workflows and mapping.entity == "deal":
-            from b24sync.cli.workflows import start_for_run
-
-            code = max(code, start_for_run(app, job.run.id, say_result=True))
-        _finish(ctx, result, as_json=as_json, code=code)
+        if workflows:
+            code = _start_workflows(app, job.run.id, code)
+        _finish(ctx, _result(job, plan), as_json=as_json, code=code)
 
 
 @contextmanager
@@ -198,6 +200,21 @@ def _apply(app: App, job: ImportJob, plan: Plan) -> int:
     if counts.get("unknown") or (counts.get("not_sent") and not result.stopped):
         return UNKNOWN_EXIT
     return REFUSED_EXIT if counts.get("refused") or counts.get("not_sent") or left_out else 0
+
+
+def _start_workflows(app: App, run_id: int, code: int) -> int:
+    """Behind an import that ended with `code`; the exit code of both. What is written is told whatever happens here."""
+    from b24sync.cli.workflows import start_for_run
+
+    if code not in (0, REFUSED_EXIT):
+        say("b24sync: no workflows are started: rows are left. Run the same command again.")
+        return code
+    try:
+        return max(code, start_for_run(app, run_id, say_result=True))
+    except B24SyncError as error:
+        say(f"b24sync: the rows are written, their workflows are not all started: {error}")
+        say(f"b24sync: then run: b24sync workflows start --run {run_id}")
+        return error.exit_code
 
 
 def _result(job: ImportJob, plan: Plan, *, dry_run: bool = False) -> dict[str, Any]:
@@ -341,6 +358,7 @@ def report(options: dict[str, Any], run_id: int, out: Path) -> None:
 
     Example: b24sync import report 1 fates.csv
     """
+    from b24sync.importing.excerpt import written
     from b24sync.store.runs import Runs
 
     with opened(options) as app:
@@ -350,7 +368,8 @@ def report(options: dict[str, Any], run_id: int, out: Path) -> None:
             (fate.line, fate.key, fate.state, fate.portal_id, fate.code, fate.message)
             for fate in runs.fates(run_id, found.what)
         )
-        count = _writer_for(out)(out, rows)
+        with written(out):
+            count = _writer_for(out)(out, rows)
     say(f"{out}: {count} rows")
 
 
@@ -421,7 +440,7 @@ def rows(options: dict[str, Any], run_id: int, state: str, out: Path, sheet: str
 
     Example: b24sync import rows 1 --state refused --out fix.csv
     """
-    from b24sync.importing.excerpt import excerpt, file_of_run, write_excerpt
+    from b24sync.importing.excerpt import excerpt, file_of_run, write_excerpt, written
     from b24sync.store.runs import Runs
 
     with opened(options) as app:
@@ -432,7 +451,8 @@ def rows(options: dict[str, Any], run_id: int, state: str, out: Path, sheet: str
     with file_of_run(Path(found.file), found.fingerprint, sheet=sheet) as source:
         separator = getattr(source, "separator", ",")
         taken = excerpt(source, [fate.line for fate in fates], wanted)
-        count = write_excerpt(out, source.header, separator, _told(taken, out, found.file))
+        with written(out):
+            count = write_excerpt(out, source.header, separator, _told(taken, out, found.file))
     say(f"{out}: {count} rows")
 
 
@@ -467,12 +487,14 @@ def undo(ctx: click.Context, run_id: int, yes: bool, as_json: bool) -> None:
             say(f"  {plan.updated} rows updated items that were there before: an update is not undone")
         if plan.delete or plan.made_for_it:
             confirm(f"Delete what run {run_id} created?", yes=yes)
+        code = 0
         try:
             with progress_line("deletions", plan.delete + plan.made_for_it, app.gate.limits) as advance:
-                result = job.apply(advance)
+                job.apply(advance)
         except (RetryLater, PortalBlocked) as error:
             say(f"b24sync: {error}")
-            ctx.exit(error.exit_code)
+            code = error.exit_code
+    result = job.result
     for kept in result.kept:
         say(f"  kept: {kept.entity} {kept.item_id} (key {kept.key}): {kept.reason}")
     counts = {"deleted": result.deleted, "gone": result.gone, "kept": len(result.kept)}
@@ -482,4 +504,4 @@ def undo(ctx: click.Context, run_id: int, yes: bool, as_json: bool) -> None:
     else:
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         click.echo(f"Run {run_id}: {told or 'nothing to delete'}")
-    ctx.exit(UNKNOWN_EXIT if result.unknown else REFUSED_EXIT if result.kept else 0)
+    ctx.exit(code or (UNKNOWN_EXIT if result.unknown else REFUSED_EXIT if result.kept else 0))

@@ -71,15 +71,20 @@ def start_for_run(app: App, run_id: int, *, say_result: bool) -> int:
     return _code(result)
 
 
+def check_configured(app: App) -> None:
+    """Raises ConfigError where there is nothing to start."""
+    if not app.config.workflows.start:
+        raise ConfigError("No workflows are configured.", ["add [[workflows.start]] with pipeline, stage, template"])
+
+
 def _wired(app: App) -> tuple[WorkflowStarts, Directory]:
     from b24sync.bulk.workflow_starts import WorkflowStarts, resolve_rules
     from b24sync.portal.directory import read_directory
     from b24sync.portal.items import DEAL
     from b24sync.portal.workflows import deal_templates
 
+    check_configured(app)
     lines = app.config.workflows.start
-    if not lines:
-        raise ConfigError("No workflows are configured.", ["add [[workflows.start]] with pipeline, stage, template"])
     directory = read_directory(app.client, DEAL, users=False)
     rules = resolve_rules(lines, directory, deal_templates(app.client))
     return WorkflowStarts(app.client, app.store, app.portal, app.clock, rules), directory

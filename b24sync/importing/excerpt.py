@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,17 @@ def excerpt(source: Source, known: Sequence[int], wanted: Mapping[int, str]) -> 
         place = bisect.bisect_right(known, line) - 1
         if place >= 0 and known[place] in wanted:
             yield line, wanted[known[place]], cells
+
+
+@contextmanager
+def written(out: Path) -> Iterator[None]:
+    """Around what writes `out`. Raises ConfigError where its folder or the file cannot be written."""
+    try:
+        with out.open("ab"):
+            pass  # a workbook is opened only when all its rows were read
+        yield
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written: {error.strerror or error}.") from None
 
 
 def write_excerpt(out: Path, header: Sequence[str], separator: str, rows: Iterator[tuple[int, str, list[str]]]) -> int:

@@ -160,7 +160,10 @@ class _Kind:
 
 
 class Undo:
-    """Undoes one run. Use: `plan()`, show it, then `apply()`. Raises ConfigError while the run is at work."""
+    """Undoes one run. Use: `plan()`, show it, then `apply()`. Raises ConfigError while the run is at work.
+
+    `result`: what is done so far, also where `apply` was ended by an error.
+    """
 
     def __init__(self, client: PortalClient, store: Store, portal: str, clock: Clock, run: Run) -> None:
         self.client = client
@@ -171,7 +174,7 @@ class Undo:
         self._runs = Runs(store, portal, clock)
         if self._runs.told_state(run) in ("reading", "running"):
             raise ConfigError(f"Run {run.id} is still at work.", ["wait for its end, or stop it first"])
-        self._gone = 0
+        self.result = UndoResult()
         self._main = _Kind(self, run.entity, run.what)
         self._made_for_it = [_Kind(self, entity, f"{entity}@{OWN_ORIGINATOR}") for entity in TYPE_IDS]
 
@@ -199,7 +202,7 @@ class Undo:
         for doomed, kept, gone in self._sorted(self._main, KEYS_PER_REQUEST):
             plan.delete += len(doomed)
             plan.kept += kept
-            self._gone += len(gone)
+            self.result.gone += len(gone)
             self._main.forget(gone)
         plan.made_for_it = sum(len(kind.items()) for kind in self._made_for_it)
         plan.updated = self._runs.counts(self.run.id, self.run.what).get("updated", 0)
@@ -207,9 +210,9 @@ class Undo:
 
     def apply(self, on_progress: Callable[[Progress], None] = lambda _: None) -> UndoResult:
         """Delete. Running it again goes on. Raises like `plan`, and StoreError."""
-        result = UndoResult(gone=self._gone)
+        result = self.result
         for kind in (self._main, *self._made_for_it):
-            self._delete(kind, result, on_progress)
+            self._delete(kind, on_progress)
         left = result.kept or result.refused or result.unknown
         said = f"undo: {result.deleted + result.gone} deleted" + (f", {len(result.kept)} kept" if result.kept else "")
         self._runs.set_state(self.run.id, self.run.state if left and self._is_over else UNDONE, said)
@@ -219,7 +222,8 @@ class Undo:
     def _is_over(self) -> bool:
         return self.run.finished_at is not None
 
-    def _delete(self, kind: _Kind, result: UndoResult, on_progress: Callable[[Progress], None]) -> None:
+    def _delete(self, kind: _Kind, on_progress: Callable[[Progress], None]) -> None:
+        result = self.result
         for doomed, kept, gone in self._sorted(kind, PIECE):
             result.kept += kept
             result.gone += len(gone)
@@ -228,17 +232,23 @@ class Undo:
             kind.deletions.plan([(item.key, None) for item in doomed], self.run.id)
             deleter = _Deleter(self.client, kind.deletions, kind.entity_type_id, kind.forget, on_progress)
             deleter.progress.written = result.deleted
-            deleter.send(iter(doomed))
-            states = kind.deletions.states([item.key for item in doomed])
-            kind.forget([item for item in doomed if states[item.key].state == DONE])
-            result.deleted += sum(write.state == DONE for write in states.values())
-            result.refused += sum(write.state == REFUSED for write in states.values())
-            result.unknown += sum(write.state in (SENT, UNKNOWN, PLANNED) for write in states.values())
-            for item in doomed:
-                write = states[item.key]
-                if write.state == REFUSED:
-                    said = f"the portal refused: {write.code or ''} {write.message or ''}".strip()
-                    result.kept.append(Kept(kind.entity, item.item_id, item.made_as, said))
+            try:
+                deleter.send(iter(doomed))
+            finally:
+                self._tally(kind, doomed)
+
+    def _tally(self, kind: _Kind, doomed: Sequence[Doomed]) -> None:
+        result = self.result
+        states = kind.deletions.states([item.key for item in doomed])
+        kind.forget([item for item in doomed if states[item.key].state == DONE])
+        result.deleted += sum(write.state == DONE for write in states.values())
+        result.refused += sum(write.state == REFUSED for write in states.values())
+        result.unknown += sum(write.state in (SENT, UNKNOWN, PLANNED) for write in states.values())
+        for item in doomed:
+            write = states[item.key]
+            if write.state == REFUSED:
+                said = f"the portal refused: {write.code or ''} {write.message or ''}".strip()
+                result.kept.append(Kept(kind.entity, item.item_id, item.made_as, said))
 
     def _sorted(self, kind: _Kind, size: int) -> Iterator[tuple[list[Doomed], list[Kept], list[Doomed]]]:
         """(to delete, to keep, gone already), piece by piece."""

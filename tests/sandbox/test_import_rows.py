@@ -101,3 +101,15 @@ def test_a_file_that_changed_since_is_not_taken_for_the_one_of_the_run(desk: Des
     desk.table("d.csv", HEADER, [["1", "Б", "Новоя", "1", ""]])
     ended = desk.run("import", "rows", str(run), "--state", "refused", "--out", desk.folder / "fix.csv")
     assert ended.code == 78 and "its contents have changed since" in ended.stderr, ended
+
+
+def test_where_nothing_can_be_written_is_told_and_not_a_traceback(desk: Desk) -> None:
+    table = desk.table("d.csv", ["Id", "Название", "Стадия", "Сумма", "Создана"], [["1", "А", "Новоя", "1", ""]])
+    run = str(desk.run_import(table, desk.folder / "m.toml").result["run"])
+    for name in ("none/out.csv", "none/out.xlsx"):
+        out = desk.folder / name
+        rows = ("import", "rows", run, "--state", "refused", "--out", out)
+        for command in (("import", "report", run, out), rows):
+            ended = desk.run(*command)
+            assert (ended.code, "cannot be written: No such file or directory" in ended.stderr) == (78, True), ended
+            assert "Traceback" not in ended.stderr

@@ -77,6 +77,15 @@ def test_what_a_run_created_is_deleted_with_the_company_made_for_it_and_may_be_i
     assert desk.sandbox.figures()["duplicates_total"] == 0
 
 
+def test_an_undo_that_is_interrupted_tells_how_far_it_came(desk: Desk) -> None:
+    run = imported(desk)
+    desk.sandbox.fault("overload", "crm.item.delete", nth=2)
+    ended = undone(desk, run)
+    assert [bool(fault["fired"]) for fault in desk.sandbox.faults()] == [True], "the fault did not bite"
+    assert (ended.code, ended.result["run"], ended.result["deleted"]) == (69, run, 12), ended
+    assert deals(desk) == {}
+
+
 def test_what_somebody_touched_stays_and_is_listed(desk: Desk) -> None:
     run = imported(desk)
     ids = deals(desk)

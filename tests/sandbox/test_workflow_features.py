@@ -90,6 +90,22 @@ def test_import_run_starts_workflows_itself_when_asked(desk: Desk) -> None:
     assert started(desk) == {"Звонок": 4}
 
 
+def test_workflows_that_cannot_start_do_not_hide_what_was_imported(desk: Desk) -> None:
+    file = desk.table("d.csv", ["Id", "Название", "Стадия"], [["1", "Сделка", "Новая"]])
+    mapping = desk.file("m.toml", MAPPING)
+    desk.configure("")
+    ended = desk.run_import(file, mapping, "--workflows")
+    assert (ended.code, ended.result) == (78, {}) and "No workflows are configured" in ended.stderr
+    assert desk.items(2, "title") == [], "nothing is written where nothing could be started"
+    desk.configure(start_table("Звнок"))
+    ended = desk.run_import(file, mapping, "--workflows")
+    assert (ended.code, ended.result["created"]) == (78, 1), ended
+    assert "nearest: Звонок" in ended.stderr and "b24sync workflows start --run" in ended.stderr
+    desk.configure(start_table("Звонок"))
+    assert desk.run("workflows", "start", "--run", str(ended.result["run"])).code == 0
+    assert started(desk) == {"Звонок": 1}
+
+
 def test_a_deal_that_left_a_stage_and_came_back_is_a_new_entry(desk: Desk) -> None:
     import_deals(desk)
     assert desk.run("workflows", "start", "--all", "--json").result["started"] == 2
