@@ -386,7 +386,7 @@ def _field_differences(spec: FieldSpec, row: UserFieldRow, *, added: bool) -> tu
 
 def _value_changes(spec: FieldSpec, row: UserFieldRow) -> list[dict[str, Any]]:
     """Rows of LIST that bring text, order, default and code of the known values into line."""
-    by_text = {normal(value.value): value for value in row.values}
+    by_text = {normal(value.value): value for value in reversed(row.values)}  # of one text the first is meant
     present = [by_text[normal(value.value)] for value in spec.values]
     places = [row.values.index(value) for value in present]
     moved = places != sorted(places)

@@ -6,6 +6,7 @@ What a blueprint cannot say (fields of applications, doubled names) stands in it
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -27,6 +28,8 @@ from b24sync.transport.client import PortalClient
 
 CLASSIC = ("deal", "lead", "contact", "company")
 _ORDER: list[str] = list(SEMANTICS)
+MADE_CODE = re.compile("[0-9a-f]{32}")
+"""The XML_ID that the portal makes where none is given (crm-deal-userfield-add.md): it says nothing."""
 
 
 def read_all(client: PortalClient, *, smart_processes: bool = True) -> Present:
@@ -121,7 +124,8 @@ def _field(entity: Entity, row: UserFieldRow) -> str:
         return f"# Field {row.code} of {entity.name} is not written: {said}."
     if row.type == "enumeration" and not row.values:
         return f"# Field {row.code} of {entity.name} is an enumeration without values."
-    return "\n".join(["[[fields]]", *(f"{key} = {_toml(value)}" for key, value in given.items())])
+    lines = ["[[fields]]", *(f"{key} = {_toml(value)}" for key, value in given.items())]
+    return "\n".join([*lines, *(f"# Another value is called {text!r} too." for text in _doubled(row))])
 
 
 def _field_keys(entity: Entity, row: UserFieldRow) -> dict[str, Any]:
@@ -149,12 +153,20 @@ def _field_keys(entity: Entity, row: UserFieldRow) -> dict[str, Any]:
 
 
 def _values(row: UserFieldRow) -> list[Any]:
-    """Texts; a table where a value is the default one. Codes that the portal made itself say nothing."""
+    """Texts; a table where a value is the default one or has a code that somebody gave it."""
     found: dict[str, Any] = {}
     for value in row.values:
-        text: Any = {"value": value.value, "default": True} if value.default else value.value
-        found.setdefault(normal(value.value), text)
+        more: dict[str, Any] = {"default": True} if value.default else {}
+        if value.xml_id and not MADE_CODE.fullmatch(value.xml_id):
+            more["xml_id"] = value.xml_id
+        found.setdefault(normal(value.value), {"value": value.value, **more} if more else value.value)
     return list(found.values())
+
+
+def _doubled(row: UserFieldRow) -> list[str]:
+    """Texts of values that another value before them has: a blueprint names each once."""
+    texts = [normal(value.value) for value in row.values]
+    return [value.value for place, value in enumerate(row.values) if texts[place] in texts[:place]]
 
 
 def _is_empty(value: Any) -> bool:
@@ -162,7 +174,7 @@ def _is_empty(value: Any) -> bool:
         return all(_is_empty(item) for item in value.values())
     if isinstance(value, list):
         return all(_is_empty(item) for item in value)
-    return value is None or value == "" or value == 0
+    return value is None or value == ""
 
 
 def _without_empty(value: Any) -> Any:

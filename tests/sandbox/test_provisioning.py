@@ -205,7 +205,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "string": {"ROWS": 3, "REGEXP": '/^"\\d+"$/'},
     "boolean": {"DEFAULT_VALUE": 1},
     "datetime": {"DEFAULT_VALUE": {"TYPE": "NOW", "VALUE": ""}},
-    "double": {"PRECISION": 4},
+    "double": {"PRECISION": 0},
     "crm": {"DEAL": "Y", "LEAD": "N"},
     "crm_status": {"ENTITY_TYPE": "SOURCE"},
     "file": {"EXTENSIONS": {"pdf": True, "doc x": True}},
@@ -214,7 +214,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def seed_of_a_grown_portal() -> dict[str, Any]:
     """Every type of field, labels with quotes, doubled names, colours, leads, smart processes with pipelines."""
-    values = [{"VALUE": 'Да "почти"', "SORT": 20, "DEF": "Y"}, {"VALUE": "Нет\\n", "SORT": 10}]
+    values = [
+        {"VALUE": 'Да "почти"', "SORT": 20, "DEF": "Y"},
+        {"VALUE": "Нет\\n", "SORT": 10, "XML_ID": "no"},
+        {"VALUE": "НЕТ\\N", "SORT": 30},
+    ]
     userfields = [
         {
             "ENTITY_ID": f"CRM_{entity}",
@@ -257,7 +261,11 @@ def test_a_pulled_blueprint_finds_nothing_to_do_on_its_portal_and_makes_another_
     assert desk.run("portal", "pull", "--out", tmp_path / "pulled.toml").code == 0
     pulled = (tmp_path / "pulled.toml").read_text(encoding="utf-8")
     assert "is called 'сложная' too" in pulled and "Another stage is called 'ОДНА' too" in pulled
+    assert "Another value is called 'НЕТ\\\\N' too" in pulled
     found = tomllib.loads(pulled)
+    kinds = {row["type"]: row for row in found["fields"]}
+    assert kinds["double"]["settings"]["PRECISION"] == 0
+    assert [value["xml_id"] for value in kinds["enumeration"]["values"] if "xml_id" in value] == ["no"]
     assert Counter(row["type"] for row in found["fields"])["crm"] == 2
     assert {row["type"] for row in found["fields"]} == set(EVERY_KIND)
     before = writes(desk)
