@@ -6,7 +6,6 @@ import csv
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,7 +13,7 @@ from uuid import uuid4
 import click
 
 from b24sync.cli.progress import progress_line
-from b24sync.cli.wiring import App, confirm, opened, print_json, say
+from b24sync.cli.wiring import App, confirm, iso, opened, print_json, say
 from b24sync.errors import B24SyncError, ConfigError, NeedsConfirmation, PortalBlocked, RetryLater
 
 if TYPE_CHECKING:
@@ -419,14 +418,10 @@ def _run_object(runs: Any, run: Run) -> dict[str, Any]:
         "state": runs.told_state(run),
         "rows": sum(counts.values()),
         **{fate: counts.get(fate, 0) for fate in FATES},
-        "started_at": _iso(run.started_at),
-        "finished_at": _iso(run.finished_at),
+        "started_at": iso(run.started_at),
+        "finished_at": iso(run.finished_at),
         "message": run.message,
     }
-
-
-def _iso(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 @command.command("rows")

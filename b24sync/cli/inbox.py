@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from b24sync.cli.wiring import opened, print_json
+from b24sync.cli.wiring import iso, opened, print_json
 from b24sync.store.jobs import Job, Jobs
 
 
@@ -44,9 +43,9 @@ def _as_row(job: Job) -> dict[str, Any]:
         "lane": job.lane,
         "kind": job.kind,
         "state": job.state,
-        "received_at": _iso(job.received_at),
-        "run_at": _iso(job.run_at),
-        "finished_at": _iso(job.finished_at),
+        "received_at": iso(job.received_at),
+        "run_at": iso(job.run_at),
+        "finished_at": iso(job.finished_at),
         "folded": job.folded,
         "tries": job.tries,
         "message": job.message,
@@ -61,12 +60,12 @@ def print_jobs(jobs: Sequence[Job], nothing: str) -> None:
 
     table = Table("id", "lane", "kind", "state", "received", "due", "tries", "message")
     for job in jobs:
-        due = _iso(job.run_at) or ""
+        due = iso(job.run_at) or ""
         cells = [
             job.lane,
             job.kind,
             job.state,
-            _iso(job.received_at),
+            iso(job.received_at),
             due,
             str(job.tries),
             MASK.hide(job.message or ""),
@@ -93,7 +92,3 @@ def show_job(options: Mapping[str, Any], job_id: int, *, as_json: bool) -> None:
     for name, value in row.items():
         if value not in (None, ""):
             console.print(MASK.hide(f"{name}: {value}"), markup=False, highlight=False)
-
-
-def _iso(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

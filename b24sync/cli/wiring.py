@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ def say(text: str = "") -> None:
 def print_json(value: Any) -> None:
     """The one object of `--json`: the last line of standard output."""
     click.echo(MASK.hide(json.dumps(value, ensure_ascii=False)))
+
+
+def iso(seconds: float | None) -> str | None:
+    """A time in `--json` and listings: ISO 8601, UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def confirm(question: str, *, yes: bool) -> None:

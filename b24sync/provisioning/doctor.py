@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +20,9 @@ from b24sync.bulk.workflow_starts import resolve_rules
 from b24sync.clock import Clock
 from b24sync.config import Config, PortalConfig, is_loopback
 from b24sync.errors import B24SyncError, ConfigError, OutcomeUnknown, PortalBlocked, PortalRefused, RetryLater
-from b24sync.portal.directory import nearest, read_directory
+from b24sync.portal.directory import read_directory
 from b24sync.portal.items import COMPANY, CONTACT, DEAL, ENTITY_NAMES, LEAD
+from b24sync.portal.norm_names import resolve_norms
 from b24sync.portal.words import is_yes
 from b24sync.portal.workflows import deal_templates
 from b24sync.provisioning.apply import Provisioner
@@ -39,6 +40,7 @@ from b24sync.provisioning.findings import (
 from b24sync.provisioning.temporary import Temporary
 from b24sync.store.engine import Store, sqlite_path
 from b24sync.store.ledger import count_open
+from b24sync.store.names import meant_by_norms
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Gate
 from b24sync.transport.outcomes import Done, Refused
@@ -394,23 +396,15 @@ def _norms(patient: Patient) -> Iterator[Finding]:
     if not norms:
         return
     directory = read_directory(patient.client, DEAL, users=False)
-    problems = []
-    for norm in norms:
-        pipeline = directory.pipeline(norm.pipeline)
-        if pipeline is None:
-            near = nearest(str(norm.pipeline), [one.name for one in directory.pipelines])
-            problems.append(f"there is no pipeline {norm.pipeline!r}{_hint(near)}")
-        elif directory.stage(norm.stage, pipeline.id) is None:
-            near = nearest(norm.stage, [stage.name for stage in directory.stages_of(pipeline.id)])
-            problems.append(f"pipeline {pipeline.name!r} has no stage {norm.stage!r}{_hint(near)}")
-    if problems:
-        yield error("stage norms", "; ".join(problems), "correct [[stages.norm]], or make the stage: portal apply")
-    else:
+    found = resolve_norms(norms, directory, meant_by_norms(patient.store, patient.portal))
+    if found.absent:
+        said = "; ".join(found.absent)
+        yield error("stage norms", said, "correct [[stages.norm]], or make the stage: portal apply")
+    if found.warnings:
+        said = "; ".join(found.warnings)
+        yield warning("stage norms", said, "correct [[stages.norm]], or make the field: portal apply")
+    if not found.absent and not found.warnings:
         yield ok("stage norms", f"{len(norms)} norms fit the portal's stages")
-
-
-def _hint(near: Sequence[str]) -> str:
-    return f"; nearest: {', '.join(near)}" if near else ""
 
 
 def _fields(patient: Patient) -> Iterator[Finding]:

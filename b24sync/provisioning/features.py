@@ -11,12 +11,8 @@ from dataclasses import dataclass
 
 from b24sync.config import Config
 from b24sync.portal.companies import GROUP_FIELD
+from b24sync.portal.stage_fields import DAYS_LEFT, OVERDUE_TOTAL, PLAN_END, STAGE_START
 from b24sync.provisioning.blueprint import FieldSpec
-
-STAGE_START_FIELD = "UF_CRM_B24SYNC_STAGE_START"
-STAGE_PLAN_END_FIELD = "UF_CRM_B24SYNC_STAGE_PLAN_END"
-DAYS_LEFT_FIELD = "UF_CRM_B24SYNC_DAYS_LEFT"
-OVERDUE_TOTAL_FIELD = "UF_CRM_B24SYNC_OVERDUE_TOTAL"
 
 GROUP_RULES = ("client_group", "client_group_task")
 
@@ -75,10 +71,10 @@ def _stage_fields(config: Config) -> list[FieldSpec]:
         _field("deal", norm.field, "double", f"План дней: {norm.stage}") for norm in config.stages.norm if norm.field
     ]
     return [
-        _field("deal", STAGE_START_FIELD, "datetime", "Стадия начата"),
-        _field("deal", STAGE_PLAN_END_FIELD, "datetime", "Плановое окончание стадии"),
-        _field("deal", DAYS_LEFT_FIELD, "double", "Дней до окончания стадии"),
-        _field("deal", OVERDUE_TOTAL_FIELD, "double", "Дней просрочки всего"),
+        _field("deal", STAGE_START, "datetime", "Стадия начата"),
+        _field("deal", PLAN_END, "datetime", "Плановое окончание стадии"),
+        _field("deal", DAYS_LEFT, "double", "Дней до окончания стадии"),
+        _field("deal", OVERDUE_TOTAL, "double", "Дней просрочки всего"),
         *own,
     ]
 

@@ -20,8 +20,9 @@ from b24sync.config import Config
 from b24sync.errors import ConfigError, RetryLater
 from b24sync.portal.directory import Directory
 from b24sync.portal.items import DEAL, UPDATE, read_by_ids
+from b24sync.portal.stage_fields import RECOUNTED
 from b24sync.reporting.norms import NormBook
-from b24sync.reporting.recounted import EMPTY, FIELDS, Fields, Update, wanted_values
+from b24sync.reporting.recounted import EMPTY, Fields, Update, wanted_values
 from b24sync.reporting.refresh import Refresher
 from b24sync.reporting.sources import chosen_pipeline, directory_with_users, norm_book, refresher_of
 from b24sync.reporting.timeline import Stay
@@ -188,7 +189,7 @@ class Recount:
                 shown: dict[str, Any] = json.loads(card.own) if card.own else {}
                 if card.id not in stays:
                     continue  # a report read it a moment ago; its timeline is not built yet
-                covered = card.pipeline_id in book.pipelines or any(shown.get(code) not in EMPTY for code in FIELDS)
+                covered = card.pipeline_id in book.pipelines or any(shown.get(code) not in EMPTY for code in RECOUNTED)
                 if not covered:
                     continue
                 summary.seen += 1
@@ -226,7 +227,7 @@ class Recount:
             max((write.sent_at or 0.0) for write in loose) + self._client.gate.limits.request_cap_s + LOOKUP_GRACE_S
         )
         while True:
-            rows = read_by_ids(self._client, DEAL, deals, FIELDS)
+            rows = read_by_ids(self._client, DEAL, deals, RECOUNTED)
             held = {
                 write.key: _deal_of(write.key)
                 for write in loose

@@ -16,14 +16,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from b24sync.portal.directory import FieldInfo
+from b24sync.portal.stage_fields import DAYS_LEFT, OVERDUE_TOTAL, PLAN_END, RECOUNTED, STAGE_START
 from b24sync.reporting.norms import NormBook
 from b24sync.reporting.timeline import Stay
-
-STAGE_START = "UF_CRM_B24SYNC_STAGE_START"
-PLAN_END = "UF_CRM_B24SYNC_STAGE_PLAN_END"
-DAYS_LEFT = "UF_CRM_B24SYNC_DAYS_LEFT"
-OVERDUE_TOTAL = "UF_CRM_B24SYNC_OVERDUE_TOTAL"
-FIELDS = (STAGE_START, PLAN_END, DAYS_LEFT, OVERDUE_TOTAL)
 
 SAME_TIME_S = 60.0
 """A datetime field may be set to hide seconds (crm-userfield-types.md, USE_SECOND)."""
@@ -66,12 +61,12 @@ class Fields:
     """The recounted fields as this portal has them: `infos` by code. Values go in and are compared by their type."""
 
     def __init__(self, infos: Mapping[str, FieldInfo], zone: ZoneInfo) -> None:
-        self._infos = {code: infos[code] for code in FIELDS if code in infos}
+        self._infos = {code: infos[code] for code in RECOUNTED if code in infos}
         self._zone = zone
 
     @property
     def lacking(self) -> list[str]:
-        return [code for code in FIELDS if code not in self._infos]
+        return [code for code in RECOUNTED if code not in self._infos]
 
     def changes(self, wanted: Mapping[str, Value], shown: Mapping[str, Any], *, closed: bool) -> dict[str, Any]:
         """What to write so that the portal shows what is wanted; empty where it does.

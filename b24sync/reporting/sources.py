@@ -11,11 +11,11 @@ from b24sync.config import Config
 from b24sync.errors import ConfigError, PortalRefused
 from b24sync.portal.directory import Directory, Pipeline, Stage, User, nearest, read_directory
 from b24sync.portal.items import COMPANY, DEAL, walk
+from b24sync.portal.norm_names import resolve_norms
+from b24sync.portal.stage_fields import RECOUNTED
 from b24sync.reporting.calendars import Calendars
 from b24sync.reporting.lives import Scope, lives
-from b24sync.reporting.norm_names import resolve_norms
-from b24sync.reporting.norms import NormBook
-from b24sync.reporting.recounted import FIELDS
+from b24sync.reporting.norms import Norm, NormBook
 from b24sync.reporting.refresh import Own, Refresher
 from b24sync.reporting.reports import Names, Reporter
 from b24sync.reporting.tables import Report
@@ -54,7 +54,7 @@ def refresher_of(
     client: PortalClient, store: Store, portal: str, clock: Clock, config: Config, directory: Directory
 ) -> Refresher:
     """Reads deals with the user fields that norms name, that the recount writes, and that hold refused dates."""
-    codes = [*FIELDS, *(norm.field for norm in config.stages.norm if norm.field)]
+    codes = [*RECOUNTED, *(norm.field for norm in config.stages.norm if norm.field)]
     fallback = config.imports.history_fallback
     own = Own(
         [code for code in dict.fromkeys(codes) if code in directory.fields],
@@ -69,8 +69,12 @@ def norm_book(config: Config, store: Store, portal: str, directory: Directory, n
     zone = config.portal_named(portal)[1].zone
     resolved = resolve_norms(config.stages.norm, directory, meant_by_norms(store, portal))
     remember_norms(store, portal, resolved.meant)
-    notes += resolved.warnings
-    return NormBook(resolved.norms, Calendars(zone, config.recount.country))
+    notes += [*resolved.absent, *resolved.warnings]
+    norms = [
+        Norm(pipeline_id, stage_id, line.days, line.calendar, line.field, line.valid_from)
+        for line, pipeline_id, stage_id in resolved.norms
+    ]
+    return NormBook(norms, Calendars(zone, config.recount.country))
 
 
 def chosen_pipeline(directory: Directory, name: str) -> int:

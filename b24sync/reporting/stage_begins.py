@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from b24sync.config import Config
+from b24sync.portal.stage_fields import DAYS_LEFT, PLAN_END, STAGE_START
 from b24sync.reporting.norms import as_days
-from b24sync.reporting.recounted import DAYS_LEFT, PLAN_END, STAGE_START
 from b24sync.reporting.sources import directory_of, norm_book
 from b24sync.reporting.timeline import Stay
 from b24sync.store.engine import Store

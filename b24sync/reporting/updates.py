@@ -13,7 +13,8 @@ from itertools import islice
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
 from b24sync.bulk.window import WindowClock
 from b24sync.portal.items import DEAL, UPDATE, read_by_ids, update_command
-from b24sync.reporting.recounted import FIELDS, Fields, Update
+from b24sync.portal.stage_fields import RECOUNTED
+from b24sync.reporting.recounted import Fields, Update
 from b24sync.store.ledger import Ledger, Settled, Write
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Refused
@@ -78,7 +79,7 @@ class UpdateSender(LedgeredSender[Update]):
 
     def _find(self, items: Mapping[str, Update], writes: Mapping[str, Write]) -> dict[str, str]:
         """Those whose deals show the values."""
-        rows = read_by_ids(self._client, DEAL, list({item.deal_id for item in items.values()}), FIELDS)
+        rows = read_by_ids(self._client, DEAL, list({item.deal_id for item in items.values()}), RECOUNTED)
         return {
             key: str(item.deal_id)
             for key, item in items.items()

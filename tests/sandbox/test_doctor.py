@@ -119,6 +119,21 @@ def test_names_that_the_portal_lacks_are_found_with_the_nearest_ones(desk: Desk)
     assert "nearest: Подготовка документов" in found(ended, "error")["stage norms"]
 
 
+def test_norms_mean_to_doctor_what_they_mean_to_the_recount(desk: Desk) -> None:
+    norm = EVERYTHING[EVERYTHING.index("[[stages.norm]]") :]
+    desk.configure(norm)
+    assert desk.run("portal", "apply", "--yes").code == 0
+    assert desk.run("recount").code == 0
+    desk.sandbox.act("stage.rename", stage="Подготовка документов", category="Общая", new_name="Бумаги")
+    desk.configure(f'{norm}field = "UF_CRM_OWN_DAYS"\n')
+    recounted = desk.run("recount", "--dry-run")
+    ended = desk.run("doctor", "--json")
+    said = found(ended, "warning")["stage norms"]
+    for told in ("that stage is called 'Бумаги' now", "the deal has no field UF_CRM_OWN_DAYS"):
+        assert told in said and told in recounted.stderr
+    assert (recounted.code, ended.code) == (0, 0), ended
+
+
 def test_a_clock_and_a_zone_that_differ_are_told(tmp_path: Path) -> None:
     with running_sandbox(plan="off") as sandbox:
         desk = Desk(tmp_path, sandbox)

@@ -9,8 +9,8 @@ import pytest
 
 from b24sync.config import build_config
 from b24sync.portal.companies import GROUP_FIELD
+from b24sync.portal.stage_fields import RECOUNTED
 from b24sync.provisioning.features import FEATURES, enabled_features, feature_fields, labelled_fields
-from b24sync.reporting.recounted import FIELDS
 
 NORM = {"pipeline": "Проекты", "stage": "Экспертиза", "days": 5}
 
@@ -26,7 +26,7 @@ def test_nothing_is_needed_before_a_feature_is_switched_on() -> None:
 
 @pytest.mark.parametrize("tables", [{"stages": {"norm": [NORM]}}, {"recount": {"country": "RU"}}])
 def test_stage_control_gets_the_fields_that_the_recount_writes(tables: dict[str, Any]) -> None:
-    assert needed(**tables) == set(FIELDS)
+    assert needed(**tables) == set(RECOUNTED)
 
 
 @pytest.mark.parametrize("tables", [{"groups": {}}, {"rules": {"client_group": {}}}])

@@ -12,18 +12,11 @@ from hypothesis import strategies as st
 
 from b24sync.config import StageNorm
 from b24sync.portal.directory import Directory, FieldInfo, Pipeline, Stage
+from b24sync.portal.norm_names import resolve_norms
+from b24sync.portal.stage_fields import DAYS_LEFT, OVERDUE_TOTAL, PLAN_END, RECOUNTED, STAGE_START
 from b24sync.reporting.calendars import Calendars
-from b24sync.reporting.norm_names import resolve_norms
 from b24sync.reporting.norms import Norm, NormBook, as_days
-from b24sync.reporting.recounted import (
-    DAYS_LEFT,
-    FIELDS,
-    OVERDUE_TOTAL,
-    PLAN_END,
-    STAGE_START,
-    Fields,
-    wanted_values,
-)
+from b24sync.reporting.recounted import Fields, wanted_values
 from b24sync.reporting.timeline import Stay
 
 ZONE = ZoneInfo("Europe/Moscow")
@@ -140,14 +133,14 @@ def test_a_renamed_stage_keeps_its_norm_and_a_deleted_one_is_told() -> None:
         "[[stages.norm]] 1 (Проекты / Экспертиза): that stage is called 'Проверка' now; put the new name here"
     ]
     deleted = resolve_norms([LINE], directory(stages=False), before)
-    assert deleted.norms == [] and "no such stage in 'Проекты'" in deleted.warnings[0]
+    assert deleted.norms == [] and "no such stage in 'Проекты'" in deleted.absent[0]
 
 
 def test_a_mistyped_norm_is_told_with_the_nearest_names_and_the_others_count() -> None:
     wrong = [LINE.model_copy(update={"stage": "Експертиза"}), LINE.model_copy(update={"pipeline": "Проектыы"}), LINE]
     found = resolve_norms(wrong, directory(), {})
     assert len(found.norms) == 1
-    assert "(nearest: Экспертиза)" in found.warnings[0] and "(nearest: Проекты)" in found.warnings[1]
+    assert "(nearest: Экспертиза)" in found.absent[0] and "(nearest: Проекты)" in found.absent[1]
 
 
 # -- fields -----------------------------------------------------------------------------------------------------
@@ -212,6 +205,6 @@ def test_a_deal_that_was_closed_in_time_and_shows_nothing_is_left_alone() -> Non
 def test_a_number_field_that_keeps_fewer_decimals_is_not_written_every_night() -> None:
     info = FieldInfo(DAYS_LEFT, "double", False, False, False, "", settings={"PRECISION": 1})
     coarse = Fields({DAYS_LEFT: info}, ZONE)
-    assert coarse.lacking == [code for code in FIELDS if code != DAYS_LEFT]
+    assert coarse.lacking == [code for code in RECOUNTED if code != DAYS_LEFT]
     assert coarse.changes({DAYS_LEFT: -2.449}, {DAYS_LEFT: -2.4}, closed=False) == {}
     assert coarse.changes({DAYS_LEFT: -2.47}, {DAYS_LEFT: -2.4}, closed=False) == {DAYS_LEFT: -2.5}

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from b24sync.config import StageNorm
 from b24sync.portal.directory import Directory, nearest
-from b24sync.reporting.norms import Norm
+
+
+class PlacedNorm(NamedTuple):
+    """A line of the configuration and the stage it means."""
+
+    line: StageNorm
+    pipeline_id: int
+    stage_id: str
 
 
 @dataclass(slots=True)
-class Resolved:
-    """`meant`: (pipeline, stage, pipeline id, stage id) of every norm that resolved; `warnings` are for the person."""
+class ResolvedNorms:
+    """`meant`: (pipeline, stage, pipeline id, stage id) of every norm that resolved. The texts are for the person.
 
-    norms: list[Norm] = field(default_factory=list)
+    `absent`: norms that nothing goes by; `warnings`: norms that count, though not wholly as written.
+    """
+
+    norms: list[PlacedNorm] = field(default_factory=list)
     meant: list[tuple[str, str, int, str]] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def resolve_norms(
     lines: Sequence[StageNorm], directory: Directory, before: Mapping[tuple[str, str], tuple[int, str]]
-) -> Resolved:
+) -> ResolvedNorms:
     """Resolve names. What resolves no more is told and the rest counts: a night does not stop for a renamed stage.
 
     `before`: what the words meant when they resolved last; the stage of that id keeps the norm under its new name.
     """
-    found = Resolved()
+    found = ResolvedNorms()
     for number, line in enumerate(lines, start=1):
         words = str(line.pipeline), line.stage
         where = f"[[stages.norm]] {number} ({words[0]} / {words[1]})"
@@ -40,12 +52,10 @@ def resolve_norms(
             if known is not None:
                 found.warnings.append(f"{where}: that stage is called {known.name!r} now; put the new name here")
             else:
-                found.warnings.append(f"{where}: {_absent(line, directory)}; nothing goes by this norm")
+                found.absent.append(f"{where}: {_absent(line, directory)}; nothing goes by this norm")
                 continue
         assert place is not None  # resolved now, or found by what it meant before
-        found.norms.append(
-            Norm(*place, days=line.days, calendar=line.calendar, field=line.field, valid_from=line.valid_from)
-        )
+        found.norms.append(PlacedNorm(line, *place))
         found.meant.append((*words, *place))
     return found
 
