@@ -551,9 +551,14 @@ class ImportJob:
             ids = {item.key: item.item_id for _, item in piece}
             for own in (self._ledger, self._updates):
                 note_times(self._client, own, self._origin.entity_type_id, ids)
-        return writer.progress.refused
+        too_many = {line: said for line, item in self._items_with_rows() if (said := item.too_many)}
+        self._remark("its product rows were not set", too_many)
+        return writer.progress.refused + len(too_many)
 
     def _product_rows(self) -> Iterator[tuple[int, ItemRows]]:
+        return ((line, item) for line, item in self._items_with_rows() if item.too_many is None)
+
+    def _items_with_rows(self) -> Iterator[tuple[int, ItemRows]]:
         """By line, product rows of items that this run updates, has made, or found without theirs."""
         for row in self._runs.pending(self.run.id, state=UPDATE):
             if row.draft is not None and (change := change_of(row, self.run.id, self._links)).product_rows:

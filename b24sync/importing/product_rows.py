@@ -19,9 +19,11 @@ from b24sync.portal.words import is_yes
 from b24sync.store.ledger import Ledger, Write
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome
-from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
+from b24sync.transport.protocol import BATCH_MAX_COMMANDS, COMMAND_MAX_VARIABLES, Command, count_variables
 
 SET = "crm.item.productrow.set"
+OVERHEAD = 4
+"""Variables of a call beside its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class ItemRows:
     key: str
     item_id: int
     rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def too_many(self) -> str | None:
+        """Why one call does not carry the rows; the portal would drop those at the end without a word."""
+        values = count_variables(self.for_portal())
+        if values + OVERHEAD <= COMMAND_MAX_VARIABLES:
+            return None
+        return f"{len(self.rows)} rows are {values} values, one call carries {COMMAND_MAX_VARIABLES}: set them by hand"
 
     def for_portal(self) -> list[dict[str, Any]]:
         """The rows as the portal takes them, in their order."""

@@ -185,6 +185,28 @@ def test_a_deal_of_more_product_rows_than_a_page_keeps_them_all(desk: Desk) -> N
     assert len(names) == 60 and names.count("Товар семь") == 1
 
 
+def test_more_product_rows_than_a_call_carries_are_told_and_those_of_the_portal_stay(desk: Desk) -> None:
+    fill(desk.sandbox)
+    desk.configure('[import]\nconflict = "overwrite"\nmax_change_share = 1.0')
+    exported(desk, "deal", "deal.csv")
+    table = (desk.folder / "deal.csv").read_text(encoding="utf-8-sig")
+    with (desk.folder / "deal.csv").open(encoding="utf-8-sig", newline="") as stream:
+        cell = next(row["product_rows"] for row in csv.DictReader(stream) if row["origin_id"] == "1")
+    many = json.dumps(json.loads(cell) * 60, ensure_ascii=False)
+    before, after = (text.replace('"', '""') for text in (cell, many))
+    assert before in table
+    (desk.folder / "deal.csv").write_text(table.replace(before, after), encoding="utf-8-sig")
+    ended = desk.run("import", "run", desk.folder / "deal.csv", "--yes", "--json")
+    assert ended.code == 3, ended
+    assert desk.sandbox.figures()["variables_dropped"] == 0
+    deal = next(item["id"] for item in desk.items(2, "id,originId") if item["originId"] == "1")
+    listed = desk.sandbox.rest("crm.item.productrow.list", {"filter": {"=ownerType": "D", "=ownerId": deal}})
+    assert len(listed["result"]["productRows"]) == 2
+    desk.run("import", "report", str(ended.result["run"]), desk.folder / "fates.csv")
+    told = (desk.folder / "fates.csv").read_text(encoding="utf-8")
+    assert "INCOMPLETE" in told and "120 rows are" in told and "set them by hand" in told
+
+
 def test_an_export_read_into_another_portal_makes_the_same_items_once(desk: Desk, tmp_path: Path) -> None:
     fill(desk.sandbox)
     desk.configure("")
