@@ -9,15 +9,16 @@ MAPPING ?=
 PYTEST_ARGS ?=
 SPEC_DIR ?= ../shared/bitrix24/spec
 
-.PHONY: help setup demo test test-long bench fmt lint types layers check spec-table sandbox-reference lock clean
+.PHONY: help setup demo test fuzz test-long bench fmt lint types layers check spec-table sandbox-reference lock clean
 
 help:
 	@echo 'make demo                     the main job on a local portal, about two minutes after the set-up'
 	@echo 'make demo FILE=f MAPPING=m    the same with a spreadsheet of your own'
 	@echo 'make test                     all tests but the long ones, under ten minutes'
+	@echo 'make fuzz                     the readers under made-up files for about a minute'
 	@echo 'make test-long                a hundred kills, every fault at three places; writes docs/reliability/'
 	@echo 'make bench                    speed and memory, about an hour and a half; writes docs/benchmarks/ and docs/benchmarks.md'
-	@echo 'make check                    what CI runs: lint types layers test'
+	@echo 'make check                    what CI runs: lint types layers fuzz test'
 	@echo 'make setup fmt lint types layers spec-table lock clean'
 
 setup: $(DEV_READY)
@@ -45,6 +46,10 @@ demo: $(RUN_READY)
 test: $(DEV_READY)
 	@$(BIN)/pytest -n 2 --dist worksteal -m 'not long' $(PYTEST_ARGS)
 
+# So many examples last about a minute on two cores; hypothesis itself knows no budget of time.
+fuzz: $(DEV_READY)
+	@B24SYNC_FUZZ_EXAMPLES=2000 $(BIN)/pytest -q -n 2 --dist worksteal -m fuzz tests/unit/test_importing_fuzz.py $(PYTEST_ARGS)
+
 test-long: $(DEV_READY)
 	@$(BIN)/pytest -m long $(PYTEST_ARGS)
 
@@ -65,7 +70,7 @@ types: $(DEV_READY)
 layers: $(DEV_READY)
 	$(BIN)/lint-imports --no-logo --no-cache
 
-check: lint types layers test
+check: lint types layers fuzz test
 
 # The fact table that the sandbox checks calls against, from a folder of official method specs.
 spec-table: $(DEV_READY)

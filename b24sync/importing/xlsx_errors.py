@@ -31,6 +31,8 @@ _BARE_FORMULA = re.compile(
 _POSITION = re.compile(rb'\br="([A-Z]{1,3})(\d+)"')
 _MERGE = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]{1,3})(\d+):([A-Z]{1,3})(\d+)"')
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</")
+# LookupError and ValueError: a part claims an encoding that Python does not know, or that its XML does not take.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, LookupError, ValueError, EOFError, OSError)
 LostCells = dict[int, dict[int, str]]
 
 
@@ -42,7 +44,7 @@ def find_lost_cells(path: Path, sheet: str) -> LostCells:
     try:
         with zipfile.ZipFile(path) as archive:
             return _lost_cells(path, archive, sheet)
-    except (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, UnicodeError, EOFError, OSError) as error:
+    except _DAMAGED as error:
         raise SourceError(f"{path}: not a readable .xlsx workbook: {error}") from error
 
 

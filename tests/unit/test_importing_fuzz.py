@@ -1,9 +1,13 @@
-"""The readers under a minute of made-up files: each is read, or refused in words; no row goes missing."""
+"""The readers under made-up files: each is read, or refused in words; no row goes missing.
+
+`make test` tries a few; `make fuzz` tries others for a minute. What fails is printed with the line that repeats it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import zipfile
 from collections.abc import Callable
@@ -26,7 +30,17 @@ from b24sync.importing.values import UserFieldType
 SAMPLES = Path(__file__).parents[1] / "importers"
 EXPORT = SAMPLES / "bitrix24_export"
 (BITRIX24,) = load_importers([]).named("bitrix24_export")
-LONG = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("B24SYNC_FUZZ_EXAMPLES", "25"))
+"""Of each test; `make fuzz` says how many last a minute."""
+# Where CI is set hypothesis would try the same examples every time.
+FUZZ = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=False,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+pytestmark = pytest.mark.fuzz
 
 
 def read_through(path: Path) -> None:
@@ -59,7 +73,7 @@ def mutated(content: bytes, seed: int, changes: int) -> bytes:
 
 
 @pytest.mark.parametrize("sample", sorted(EXPORT.glob("deals_*.[cx]*[sv]")), ids=lambda path: path.name)
-@LONG
+@FUZZ
 @given(seed=st.integers(0, 2**32), changes=st.integers(1, 30))
 def test_a_damaged_export_is_read_or_refused_in_words(
     sample: Path, tmp_path_factory: pytest.TempPathFactory, seed: int, changes: int
@@ -87,7 +101,7 @@ def workbook_parts() -> dict[str, bytes]:
 PARTS = workbook_parts()
 
 
-@LONG
+@FUZZ
 @given(part=st.sampled_from(sorted(PARTS)), seed=st.integers(0, 2**32), changes=st.integers(1, 20))
 def test_a_workbook_with_a_damaged_part_is_read_or_refused_in_words(
     tmp_path_factory: pytest.TempPathFactory, part: str, seed: int, changes: int
@@ -130,7 +144,7 @@ class Rows:
         return iter(enumerate(([cell.strip() for cell in row] for row in self._rows), start=2))
 
 
-@LONG
+@FUZZ
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=len(COLUMNS) + 2), max_size=6))
 def test_every_row_becomes_a_draft_or_an_error_whatever_its_cells_say(rows: list[list[str]]) -> None:
     results = list(read_rows(Rows(rows), READER, SeenKeys()))  # type: ignore[arg-type]  # rows() is all that is asked
@@ -158,7 +172,7 @@ def rearranged(sample: Path, target: Path, order: Callable[[list[int]], None]) -
 
 
 @pytest.mark.parametrize("name", ["deals_ru_products.csv", "deals_pt.csv", "deals_en_renamed.csv", "contacts_ru.csv"])
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(FUZZ, max_examples=max(5, EXAMPLES // 10))
 @given(shuffle=st.randoms(use_true_random=False))
 def test_an_export_is_read_by_its_titles_never_by_their_order(
     name: str, tmp_path_factory: pytest.TempPathFactory, shuffle: random.Random
@@ -179,7 +193,7 @@ TITLES = st.one_of(
 )
 
 
-@LONG
+@FUZZ
 @given(st.lists(TITLES, min_size=1, max_size=8), st.lists(st.lists(CELLS, max_size=8), max_size=4))
 def test_a_suggestion_for_any_table_is_a_mapping(
     tmp_path_factory: pytest.TempPathFactory, titles: list[str], rows: list[list[str]]

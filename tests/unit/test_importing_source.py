@@ -350,6 +350,18 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         open_source(path)
 
 
+@pytest.mark.parametrize("encoding", [b"UT", b"big5"])
+def test_a_workbook_whose_parts_claim_an_encoding_that_cannot_be_read_is_refused(
+    tmp_path: Path, encoding: bytes
+) -> None:
+    path, odd = workbook(tmp_path, {"A": [["Id"], ["1"]]}), tmp_path / "odd.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(odd, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'encoding="UTF-8"', b'encoding="' + encoding + b'"'))
+    with pytest.raises(SourceError, match="not a readable"):
+        open_source(odd)
+
+
 def test_a_closed_workbook_reads_no_more(tmp_path: Path) -> None:
     with open_source(workbook(tmp_path, {"A": [["Id"], ["1"]]})) as source:
         pass
