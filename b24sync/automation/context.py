@@ -37,7 +37,7 @@ from b24sync.portal.messages import notify
 from b24sync.store.causes import Act, Causes
 from b24sync.store.engine import Store
 from b24sync.store.links import Link, Links
-from b24sync.store.turns import next_turn
+from b24sync.store.turns import next_turn, number_of
 from b24sync.transport.client import PortalClient
 
 LOOP_WINDOW_S = 3600.0
@@ -239,12 +239,18 @@ class Context:
         """A copy of a deal in another stage, with contacts and product rows; its id. The original stays as it is.
 
         The copy has an origin pair of its own, `b24sync-refusal` / `<deal>:<n>`, and a comment leads from each to the
-        other. `without`: fields that are not taken over.
+        other; n counts the copies of a deal. `without`: fields that are not taken over. Asked again for the same cause
+        and stage, it is the same copy. Raises GiveUp for a copy that a rule has just made: rules that copy each other's
+        copies would never end.
         """
+        made_by = self._causes.find(self.cause_id)
+        if self.is_own_copy(deal) and made_by is not None and made_by.source == "own":
+            raise GiveUp(f"{deal} is a copy that a rule has just made: it is not copied (ctx.is_own_copy tells them).")
         status_id = stage if isinstance(stage, str) else self._stage_in(deal, stage)
         left_out = [field.code if isinstance(field, Field) else field for field in without]
         copies = DealCopies(self.client)
-        key = f"{deal.id}:{self.cause.n}"
+        counter, name = f"copies of deal {deal.id}", self.key(f"copy:{deal.id}:{status_id}")
+        key = f"{deal.id}:{number_of(self.site.store, self.site.portal, counter, name)}"
 
         def find() -> Made | None:
             found = copies.find(key)
@@ -259,7 +265,7 @@ class Context:
             if made.answer:
                 seen = [Seen(int(made.portal_id), made.answer, None, "new")]
                 self.site.observer.take(connection, "deal", seen, source="own", at=at, writer=self.writer)
-            self.links.save([self.link("copy", "deal", made.portal_id)], connection)
+            self.links.save([self.link(f"copy:{key}", "deal", made.portal_id)], connection)
 
         what = f"deal@{COPY_ORIGINATOR}"
         copy_id = int(self.act(what, key, "copy", f"copy {deal} to {status_id}", find=find, make=make, store=store))

@@ -1,7 +1,8 @@
-"""Whose turn it is: a counter per process, drawn once per cause."""
+"""Numbers that are drawn once: whose turn it is, per process and cause; which copy of a deal it is."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from b24sync.store.cursors import read_cursor, save_cursor_in
@@ -20,4 +21,17 @@ def next_turn(store: Store, portal: str, link: Link) -> int:
         n = int(read_cursor(store, portal, name, connection) or 0)
         save_cursor_in(store, connection, portal, name, str(n + 1))
         links.save([replace(link, portal_id=str(n))], connection)
+    return n
+
+
+def number_of(store: Store, portal: str, counter: str, key: str) -> int:
+    """The number that `key` has in a counter: 1, 2, ...; the same one when asked again."""
+    name = f"{counter[:23]}/{hashlib.sha256(key.encode()).hexdigest()[:40]}"
+    with store.write() as connection:
+        drawn = read_cursor(store, portal, name, connection)
+        if drawn is not None:
+            return int(drawn)
+        n = int(read_cursor(store, portal, counter, connection) or 0) + 1
+        for one in (counter, name):
+            save_cursor_in(store, connection, portal, one, str(n))
     return n

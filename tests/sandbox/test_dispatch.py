@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from rules_site import PORTAL, RulesSite
 from sandbox_process import SandboxProcess, running_sandbox
+from sqlalchemy import select, update
 
 from b24sync.automation.dispatch import ask_message
+from b24sync.store.tables import inbox, lanes, writes
 
 WATCH = '''
 """Counts every cause in the deal's comments, so that the sandbox tells how often it was acted on."""
@@ -186,6 +188,34 @@ def test_handlers_do_not_hear_themselves_but_others_do(tmp_path: Path, sandbox: 
         "title": "Старая++",
         "opportunity": 11,
     }
+    site.close()
+
+
+def test_every_copy_of_a_deal_is_one_of_its_own(tmp_path: Path, sandbox: SandboxProcess, planted: int) -> None:
+    text = (
+        'from b24sync.automation import *\n@on("deal", changed("opportunity"))\n'
+        'def {0}(deal, ctx):\n    ctx.copy(deal, stage="LOSE")\n'
+    )
+    site = RulesSite(tmp_path, sandbox, {"one.py": text.format("one"), "two.py": text.format("two")})
+    for opportunity in (10, 20):
+        site.edit(planted, opportunity=opportunity)
+        site.event("ONCRMDEALUPDATE", planted)
+
+    def copies() -> list[str]:
+        found = sandbox.state("items", entityTypeId=2, originatorId="b24sync-refusal")
+        return sorted(copy["originId"] for copy in found)
+
+    assert copies() == [f"{planted}:{n}" for n in (1, 2, 3, 4)]
+    assert len(site.messages("dead")) == 4 and "is not copied" in str(site.messages("dead")[0][3])
+    with site.store.write() as connection:  # as if the process had died before it heard of the copies
+        connection.execute(update(writes).where(writes.c.what == "deal@b24sync-refusal").values(state="unknown"))
+        connection.execute(update(inbox).where(inbox.c.lane == f"deal:{planted}").values(state="waiting"))
+        connection.execute(update(lanes).where(lanes.c.key == f"deal:{planted}").values(due_at=0.0))
+    site.run()
+    assert copies() == [f"{planted}:{n}" for n in (1, 2, 3, 4)]
+    with site.store.read() as connection:
+        held = select(writes.c.state).where(writes.c.what == "deal@b24sync-refusal")
+        assert connection.execute(held).scalars().all() == ["done"] * 4
     site.close()
 
 

@@ -22,7 +22,7 @@ from b24sync.store.ledger import DONE, Ledger, Settled
 from b24sync.store.links import Link
 from b24sync.store.stage_entries import Sighting
 from b24sync.store.tables import inbox
-from b24sync.store.turns import next_turn
+from b24sync.store.turns import next_turn, number_of
 
 PORTAL = "main"
 RULES = """
@@ -156,6 +156,12 @@ def test_an_item_is_busy_while_a_write_to_it_is_under_way(any_store: Store, any_
 def test_turns_are_drawn_once_per_cause(any_store: Store) -> None:
     links = [Link("one", "deal", deal, "turn", "turn", "", cause) for deal, cause in ((1, 10), (2, 11), (1, 12))]
     assert [next_turn(any_store, PORTAL, link) for link in (*links, *links)] == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_key_keeps_the_number_that_it_drew_first(any_store: Store) -> None:
+    drawn = [number_of(any_store, PORTAL, "copies of deal 7", key) for key in ("one", "two", "one", "three")]
+    assert drawn == [1, 2, 1, 3]
+    assert number_of(any_store, PORTAL, "copies of deal 8", "one") == 1
 
 
 def test_the_first_answer_of_a_question_counts(any_store: Store, any_clock: FixedClock) -> None:
