@@ -44,14 +44,14 @@ class Links:
         self._portal = portal
 
     def save(self, rows: Iterable[Link], connection: Connection | None = None) -> None:
-        """Insert or replace by (process, entity, entity_id, step, n); in the caller's transaction where given."""
+        """Insert or replace by (process, entity, entity_id, step, kind, n); in the caller's transaction where given."""
         values = [self._values(row) for row in rows]
         if not values:
             return
         statement = self._store.insert(links)
-        changed = {name: statement.excluded[name] for name in ("kind", "portal_id", "detail", "linked_at")}
+        changed = {name: statement.excluded[name] for name in ("portal_id", "detail", "linked_at")}
         statement = statement.on_conflict_do_update(
-            index_elements=["portal", "process", "entity", "entity_id", "step", "n"], set_=changed
+            index_elements=["portal", "process", "entity", "entity_id", "step", "kind", "n"], set_=changed
         )
         if connection is not None:
             connection.execute(statement, values)
@@ -82,7 +82,9 @@ class Links:
 
     def _read(self, where: Sequence[ColumnElement[bool]]) -> list[Link]:
         query = select(links).where(links.c.portal == self._portal, *where)
-        query = query.order_by(links.c.process, links.c.entity, links.c.entity_id, links.c.step, links.c.n)
+        query = query.order_by(
+            links.c.process, links.c.entity, links.c.entity_id, links.c.step, links.c.kind, links.c.n
+        )
         with self._store.read() as connection:
             return [_link(row) for row in connection.execute(query)]
 

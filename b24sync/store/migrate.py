@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from b24sync.errors import StoreError
 from b24sync.store.engine import Store, sqlite_path
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration; a test compares it with the files in `migrations/versions`."""
 
 _POSTGRES_LOCK = 0x62323473  # "b24s"
@@ -42,14 +42,14 @@ def _version(store: Store) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str = "head") -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 @contextmanager

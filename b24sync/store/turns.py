@@ -13,9 +13,8 @@ from b24sync.store.links import Link, Links
 def next_turn(store: Store, portal: str, link: Link) -> int:
     """The number drawn for this link: 0, 1, 2, ...; the same one when asked again."""
     links, name = Links(store, portal), f"turn: {link.process[:40]}/{link.step[:10]}"
-    drawn = [known for known in links.of_entity(link.entity, link.entity_id, link.process) if known.step == link.step]
-    for known in drawn:
-        if known.n == link.n:
+    for known in links.of_entity(link.entity, link.entity_id, link.process):
+        if (known.step, known.kind, known.n) == (link.step, link.kind, link.n):
             return int(known.portal_id)
     with store.write() as connection:
         n = int(read_cursor(store, portal, name, connection) or 0)

@@ -36,6 +36,14 @@ def test_saving_again_replaces_and_n_tells_things_of_one_step_apart(store: Store
     ]
 
 
+def test_a_task_and_a_question_of_one_step_are_two_things(store: Store) -> None:
+    links = Links(store, "main")
+    question = replace(TASK, kind="question", portal_id="token")
+    links.save([TASK])
+    links.save([question])
+    assert links.of_entity("deal", 42) == [question, TASK]
+
+
 def test_links_of_many_entities_are_read_in_pieces(store: Store) -> None:
     links = Links(store, "main")
     links.save(replace(TASK, entity_id=number, portal_id=str(number)) for number in range(1200))

@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateTable
 from b24sync.errors import StoreError
 from b24sync.store import migrate
 from b24sync.store.engine import Store, open_store
+from b24sync.store.links import Link, Links
 from b24sync.store.tables import cursors, metadata
 
 VERSIONS = Path(migrate.__file__).parent / "migrations" / "versions"
@@ -48,7 +49,10 @@ def test_the_sum_of_the_migrations_is_the_tables(store: Store) -> None:
     with store.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-        assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
+        found = inspect(connection)
+        assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
+        for name, table in metadata.tables.items():
+            assert found.get_pk_constraint(name)["constrained_columns"] == table.primary_key.columns.keys(), name
 
 
 def test_the_head_is_the_newest_migration_file_and_files_are_numbered_without_gaps() -> None:
@@ -72,6 +76,20 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     second = open_store(url)
     assert cursor_values(second) == ["kept"]
     second.close()
+
+
+def test_links_of_an_older_store_are_kept(tmp_path: Path) -> None:
+    older = Store(f"sqlite:///{tmp_path}/store.db")
+    with older.write() as connection:
+        migrate._upgrade(connection, "0006")
+        values = ("main", "first_call", "deal", 42, "call", 1, "task", "7", 10.0)
+        names = "portal, process, entity, entity_id, step, n, kind, portal_id, linked_at"
+        connection.exec_driver_sql(f"INSERT INTO links ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    older.close()
+    opened = open_store(older.url)
+    kept = Link("first_call", "deal", 42, "call", "task", "7", n=1, linked_at=10.0)
+    assert Links(opened, "main").to("task", 7) == [kept]
+    opened.close()
 
 
 OPEN = """
