@@ -34,6 +34,7 @@ from b24sync.portal.items import COMPANY as COMPANY_TYPE
 from b24sync.portal.items import CONTACT
 from b24sync.portal.mail import find_mail, send_mail
 from b24sync.portal.messages import notify
+from b24sync.portal.timeline import add_comment, comments_since
 from b24sync.store.causes import Act, Causes
 from b24sync.store.engine import Store
 from b24sync.store.links import Link, Links
@@ -192,16 +193,18 @@ class Context:
 
     def comment(self, item: Item, text: str, *, step: str = "comment") -> None:
         """A comment in an item's timeline."""
-        since = self.now - timedelta(days=1)
+        type_id = type_id_of(item.entity) or 0
+        key = self.key(f"{step}:{item.entity}:{item.id}")
 
         def find() -> Made | None:
-            found = item_writes.find_timeline_comment(self.client, item.entity, item.id, text, since.isoformat())
+            found = self.acts.unclaimed(
+                "comment", key, lambda sent_at: comments_since(self.client, type_id, item.id, text, sent_at)
+            )
             return Made(found) if found else None
 
         def make(sending: Sending) -> Made:
-            return Made(item_writes.add_timeline_comment(self.client, item.entity, item.id, text, sending))
+            return Made(add_comment(self.client, type_id, item.id, text, sending))
 
-        key = self.key(f"{step}:{item.entity}:{item.id}")
         self.act("comment", key, "comment", f"comment {item}: {text}", find=find, make=make)
 
     def mail(

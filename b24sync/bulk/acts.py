@@ -79,6 +79,16 @@ class Acts:
         write = Ledger(self._store, self._portal, what, self.clock).states([key]).get(key)
         return write is not None and write.state in (SENT, UNKNOWN)
 
+    def unclaimed(self, what: str, key: str, candidates: Callable[[float], list[str]]) -> str | None:
+        """The first of the portal ids that may be what `key` made, by the moment it was sent, and no other key's.
+
+        For what carries no key of ours in the portal.
+        """
+        ledger = Ledger(self._store, self._portal, what, self.clock)
+        found = candidates(ledger.states([key])[key].sent_at or 0.0)
+        taken = ledger.made(found)
+        return next((one for one in found if one not in taken), None)
+
     def _send(
         self,
         ledger: Ledger,

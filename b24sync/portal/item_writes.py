@@ -57,24 +57,6 @@ def set_product_rows(
     client.call("crm.item.productrow.set", params, write=True, before_send=sending)
 
 
-def add_timeline_comment(client: PortalClient, entity: str, item_id: int, text: str, sending: Sending) -> str:
-    """Write a comment into an item's timeline; its id. Cost: one request.
-
-    Only lower-case `fields` are accepted (api-reference/crm/timeline/comments/crm-timeline-comment-add.md).
-    """
-    fields = {"ENTITY_ID": item_id, "ENTITY_TYPE": entity, "COMMENT": text}
-    answer = client.call("crm.timeline.comment.add", {"fields": fields}, write=True, before_send=sending)
-    return str(answer.result)
-
-
-def find_timeline_comment(client: PortalClient, entity: str, item_id: int, text: str, since: str) -> str | None:
-    """The id of a comment of exactly this text since a moment. Cost: one request (crm-timeline-comment-list.md)."""
-    filters = {"ENTITY_ID": item_id, "ENTITY_TYPE": entity, ">=CREATED": since}
-    params = {"filter": filters, "select": ["ID", "COMMENT"], "order": {"ID": "DESC"}, "start": 0}
-    rows = client.call("crm.timeline.comment.list", params).result
-    return next((str(row["ID"]) for row in rows or [] if str(row.get("COMMENT")).strip() == text.strip()), None)
-
-
 def _item(result: Any) -> dict[str, Any] | None:
     item = result.get("item") if isinstance(result, Mapping) else None
     return dict(item) if isinstance(item, Mapping) else None

@@ -133,6 +133,15 @@ class Ledger:
                     found[row.key] = _write(row)
         return found
 
+    def made(self, portal_ids: Sequence[str]) -> set[str]:
+        """Those of `portal_ids` that are what some key made."""
+        found: set[str] = set()
+        with self._store.read() as connection:
+            for start in range(0, len(portal_ids), CHUNK):
+                chosen = self._mine, writes.c.state == DONE, writes.c.portal_id.in_(portal_ids[start : start + CHUNK])
+                found.update(connection.execute(select(writes.c.portal_id).where(*chosen)).scalars())
+        return found
+
     def claim(self, keys: Sequence[str]) -> set[str]:
         """planned -> sent, ours; returns the keys that were still planned. Call it right before sending."""
         now = self._clock.wall_s()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import responses
 from wired import Wired, wired
 
 from b24sync.automation.engine import TookTooLong
 from b24sync.bulk.acts import Acts, Made, Sending
 from b24sync.errors import GiveUp, OutcomeUnknown, RetryLater
+from b24sync.portal.timeline import comments_since
 from b24sync.store.ledger import DONE, PLANNED, UNKNOWN, Ledger
 
 WHAT, KEY = "comment", "deal:1/once"
@@ -66,3 +71,39 @@ def test_an_answer_without_an_id_proves_nothing(site: Wired, answer: str) -> Non
         once(site, make)
     assert state(site) == UNKNOWN
     assert once(site, make, found="7") == "7"
+
+
+def test_what_another_key_made_is_not_taken_for_ours(site: Wired) -> None:
+    once(site, lambda sending: Made("7"))
+    acts = Acts(site.client, site.store, "main", site.clock)
+    ledger = Ledger(site.store, "main", WHAT, site.clock)
+    ledger.begin("deal:1/twice", None)
+    asked: list[float] = []
+
+    def candidates(sent_at: float) -> list[str]:
+        asked.append(sent_at)
+        return ["7", "8"]
+
+    assert acts.unclaimed(WHAT, "deal:1/twice", candidates) == "8"
+    assert asked == [site.clock.wall_s()]
+
+
+def comment(number: int, at: float, text: str = "Взята в работу") -> dict[str, Any]:
+    return {"ID": str(number), "COMMENT": text, "CREATED": datetime.fromtimestamp(at, UTC).isoformat()}
+
+
+@responses.activate
+def test_a_comment_is_looked_for_since_it_was_sent_by_the_portals_clock(site: Wired) -> None:
+    sent_at, ahead_s = site.clock.wall_s() - 3600, 600.0
+    arrived = sent_at + ahead_s
+    newest = [comment(number, arrived + 9, "Другое") for number in range(90, 40, -1)]
+    older = [comment(40, arrived + 1), comment(39, arrived), comment(38, arrived - 60)]
+    time = {"finish": site.clock.wall_s() + ahead_s, "duration": 0.1, "operating": 0.1}
+    for rows in (newest, older):
+        responses.add(
+            responses.POST, site.url("crm.timeline.comment.list"), json={"result": rows, "total": 53, "time": time}
+        )
+    assert comments_since(site.client, 130, 5, "Взята в работу", sent_at) == ["39", "40"]
+    asked = [json.loads(call.request.body or b"") for call in responses.calls]
+    assert [body["start"] for body in asked] == [0, 50]
+    assert asked[0]["filter"] == {"ENTITY_ID": 5, "ENTITY_TYPE": "dynamic_130"}
