@@ -64,7 +64,8 @@ BASELINE_PIECE = 2500
 PENDING_AGAIN_S = 10.0
 UNREAD_AGAIN_S = 60.0
 """Rows of the stage history that were read wait so long for an item that the portal refuses to show."""
-MOVED_TOLERANCE_S = 2.0
+WHOLE_SECONDS_S = 2.0
+"""The portal's times have whole seconds: what it shows of so short a time before a look is not all of it."""
 A_FEW, FLOOD_PER_S = 3, 40.0
 FLOOD_WINDOW_S, FLOOD_PAUSE_S = 30.0, 25.0
 OWN_ORIGIN = "b24sync-"
@@ -519,7 +520,7 @@ def _may_have_moved(row: Mapping[str, Any], last: Snapshot | None, skew_s: float
     if any(row.get(name) != last.fields.get(name) for name in ("stageId", "movedTime", "categoryId")):
         return True
     # movedTime has whole seconds: a second move within the same one does not show.
-    return moved.timestamp() >= last.seen_at + skew_s - MOVED_TOLERANCE_S
+    return moved.timestamp() >= last.seen_at + skew_s - WHOLE_SECONDS_S
 
 
 def history_cursor(entity: str) -> str:

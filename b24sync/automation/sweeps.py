@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from b24sync.automation.dispatch import ask_message, since_cursor
+from b24sync.automation.causes import moment_of
+from b24sync.automation.dispatch import WHOLE_SECONDS_S, ask_message, since_cursor
 from b24sync.automation.looks import has_stages, look_message
 from b24sync.automation.observe import Observer
 from b24sync.automation.portals import TASK, type_id_of
@@ -23,6 +24,7 @@ from b24sync.store.cursors import read_cursor, save_cursor
 from b24sync.store.engine import Store
 from b24sync.store.lanes import Lanes, Message
 from b24sync.store.links import Links
+from b24sync.store.snapshots import Snapshot
 from b24sync.transport.client import PortalClient
 
 LOG = logging.getLogger("b24sync.sweeps")
@@ -69,16 +71,18 @@ class Sweeps:
         assert type_id is not None
         name = f"rules: sweep of {entity}"
         cursor = self._cursor(name, entity)
-        newest, count = cursor, 0
+        newest, count, began_s = cursor, 0, client.clock.wall_s()
         filters = {">=updatedTime": (cursor - OVERLAP).isoformat(timespec="seconds")}
         highest = self._observer.snapshots.highest_id(entity)
         for piece in _pieces(walk(client, type_id, filters, ["id", "updatedTime"])):
-            newest = max([newest, *filter(None, (_moment(row.get("updatedTime")) for row in piece))])
+            newest = max([newest, *filter(None, (moment_of(row.get("updatedTime")) for row in piece))])
             count += self._publish(entity, piece)
             # The cursor moves only when what is up to it has been published; a list by id has no such point.
         for piece in _pieces(walk(client, type_id, {">id": highest}, ["id", "updatedTime"])):
             count += self._publish(entity, piece)
-        save_cursor(self._store, self._portal, name, newest.isoformat())
+        # What was changed while the walk was past it is older than the newest that the walk then found.
+        upto = min(newest, _portal_time(client, began_s))
+        save_cursor(self._store, self._portal, name, upto.isoformat())
         return count
 
     def _cursor(self, name: str, entity: str) -> datetime:
@@ -90,12 +94,11 @@ class Sweeps:
     def _publish(self, entity: str, rows: list[Mapping[str, Any]]) -> int:
         """Ask for a look at those that are not as they were last seen."""
         known = self._observer.snapshots.read(entity, [int(row["id"]) for row in rows])
+        skew_s = self._client_of_thread().server_skew_s or 0.0
         messages = [
             look_message(self._portal, entity, int(row["id"]))
             for row in rows
-            if int(row["id"]) not in known
-            or known[int(row["id"])].gone
-            or known[int(row["id"])].fields.get("updatedTime") != row.get("updatedTime")
+            if not _is_as_seen(row, known.get(int(row["id"])), skew_s)
         ]
         self._lanes.publish_now(messages)
         return len(messages)
@@ -110,8 +113,8 @@ class Sweeps:
         client = self._client_of_thread()
         name = "rules: sweep of tasks"
         stored = read_cursor(self._store, self._portal, name)
-        started = datetime.fromtimestamp(client.clock.wall_s() + (client.server_skew_s or 0.0), UTC)
-        since = datetime.fromisoformat(stored) if stored else started - timedelta(days=1)
+        began_s = client.clock.wall_s()
+        since = datetime.fromisoformat(stored) if stored else _portal_time(client, began_s) - timedelta(days=1)
         messages: list[Message] = []
         after = 0
         while True:
@@ -122,7 +125,7 @@ class Sweeps:
                 break
             after = max(ids)
         self._lanes.publish_now(messages)
-        save_cursor(self._store, self._portal, name, started.isoformat())
+        save_cursor(self._store, self._portal, name, _portal_time(client, began_s).isoformat())
         return len(messages)
 
 
@@ -137,9 +140,14 @@ def _pieces(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
         yield piece
 
 
-def _moment(value: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
+def _is_as_seen(row: Mapping[str, Any], last: Snapshot | None, skew_s: float) -> bool:
+    if last is None or last.gone or last.fields.get("updatedTime") != row.get("updatedTime"):
+        return False
+    # updatedTime has whole seconds: a second change within the same one does not show.
+    updated = moment_of(row.get("updatedTime"))
+    return updated is None or updated.timestamp() < last.seen_at + skew_s - WHOLE_SECONDS_S
+
+
+def _portal_time(client: PortalClient, wall_s: float) -> datetime:
+    """A moment of this machine's clock by that of the portal, as its latest answer told it."""
+    return datetime.fromtimestamp(wall_s + (client.server_skew_s or 0.0), UTC)

@@ -13,6 +13,7 @@ from sandbox_process import SandboxProcess, running_sandbox
 from sqlalchemy import select, update
 
 from b24sync.automation.dispatch import ask_message
+from b24sync.portal.items import walk
 from b24sync.store.tables import inbox, lanes, writes
 
 WATCH = '''
@@ -97,6 +98,21 @@ def test_a_move_is_one_cause_whoever_tells_of_it(site: RulesSite, planted: int) 
     site.sweep()
     site.event("ONCRMDEALUPDATE", planted)
     assert told(site, planted) == "entered left"
+
+
+def test_a_change_during_a_sweep_is_found_by_the_next(
+    site: RulesSite, planted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def walk_for_ten_minutes(*arguments: Any) -> Iterator[dict[str, Any]]:
+        yield from walk(*arguments)
+        yield {"id": planted, "updatedTime": (datetime.now(UTC) + timedelta(minutes=10)).isoformat()}
+
+    monkeypatch.setattr("b24sync.automation.sweeps.walk", walk_for_ten_minutes)
+    site.sweep()
+    monkeypatch.undo()
+    site.edit(planted, UF_CRM_NOTE="в пути")
+    site.sweep()
+    assert told(site, planted) == "->в пути"
 
 
 def test_stages_passed_between_two_looks_count(site: RulesSite, planted: int) -> None:
