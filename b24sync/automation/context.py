@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
@@ -150,8 +150,8 @@ class Context:
             last = self.site.observer.snapshots.read(item.entity, [item.id], connection).get(item.id)
             if made.answer:
                 seen = [Seen(item.id, made.answer, last, OLD)]
-                at = self.client.clock.wall_s()
-                self.site.observer.take(connection, item.entity, seen, source="own", at=at, writer=self.writer)
+                at, writer = self.client.clock.wall_s(), replace(self.writer, fields=frozenset(values))
+                self.site.observer.take(connection, item.entity, seen, source="own", at=at, writer=writer)
 
         self.act(SETS, name, "set", f"{text} of {item}", find=find, make=make, store=store)
         item.taken(left)

@@ -79,8 +79,8 @@ def explain(store: Store, portal: str, book: RuleBook, entity: str, entity_id: i
 
 def _told(row: CauseRow, book: RuleBook, jobs: Sequence[Any], written: list[str]) -> Told:
     cause = cause_of(row)
-    name = row.detail.get("writer")
-    writer = Writer(*str(name).split(".", 1)) if name else None
+    process, _, own_handler = str(row.detail.get("writer") or "").partition(".")
+    writer = Writer(process, own_handler) if process else None
     mine = [job for job in jobs if job.kind.endswith(f":{row.id}")]
     started = [(job.kind.partition(":")[0], job.state, job.message) for job in mine]
     names = {handler for handler, _, _ in started}

@@ -33,6 +33,7 @@ from b24sync.store.lanes import Lanes, Message
 from b24sync.store.snapshots import Snapshot, Snapshots
 from b24sync.store.stage_entries import Move, Sighting, note_moves
 
+_PLACE = ("stageId", "categoryId")
 OLD, NEW, IMPORTED = "old", "new", "imported"
 """What an item is when it is seen for the first time."""
 
@@ -49,10 +50,22 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """The handler whose own write was looked at: it gets no cause of it."""
+    """The handler whose own write was looked at: it gets no cause of it. `fields`: what it wrote; None = all of it.
+
+    The portal's answer also shows what somebody else changed since the last look: that the writer has to hear.
+    """
 
     process: str
     handler: str
+    fields: frozenset[str] | None = None
+
+    def wrote(self, cause: Cause) -> bool:
+        """Whether a difference is of its own making."""
+        if self.fields is None:
+            return True
+        if cause.kind in (ENTERED, LEFT):
+            return not self.fields.isdisjoint(_PLACE)
+        return cause.kind == CHANGED and cause.subject in self.fields
 
 
 @dataclass(slots=True)
@@ -113,10 +126,14 @@ class Observer:
         seen: Sequence[Seen] = (),
     ) -> list[CauseRow]:
         """Store causes and publish the jobs of those that are new."""
-        rows = [_row(cause, writer) for cause in found]
-        new = self.causes.add(connection, rows, source, at)
         by_key = {(cause.entity_id, cause.key): cause for cause in found}
-        messages = [message for row in new for message in self.jobs_of(row, by_key[row.entity_id, row.key], at, writer)]
+        writers = {key: writer for key, cause in by_key.items() if writer is not None and writer.wrote(cause)}
+        rows = [_row(cause, writers.get(key)) for key, cause in by_key.items()]
+        new = self.causes.add(connection, rows, source, at)
+        messages: list[Message] = []
+        for row in new:
+            key = row.entity_id, row.key
+            messages += self.jobs_of(row, by_key[key], at, writers.get(key))
         messages += [message for item in seen for message in self._timers(item, new)]
         self._lanes.publish(connection, messages)
         return new
@@ -189,7 +206,7 @@ def why_not(rule: Rule, handler: Handler, cause: Cause, writer: Writer | None = 
     """None when a cause starts a handler, else the reason why not."""
     if cause.process is not None and cause.process != rule.name:
         return f"belongs to {cause.process}"
-    if writer is not None and writer == Writer(rule.name, handler.name):
+    if writer is not None and (writer.process, writer.handler) == (rule.name, handler.name):
         return "its own write"
     if cause.imported and not rule.imported:
         return "the item was imported (imported = true would count it)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,16 @@ def test_a_writer_does_not_hear_itself(any_store: Store, observer: Observer) -> 
     take(any_store, observer, Seen(1, row(), None, OLD))
     take(any_store, observer, Seen(1, row("NEW", 9), last(observer)), writer=Writer("one", "sum_changed"))
     assert jobs(any_store) == ["two.sum_changed_too"]
+
+
+def test_a_writer_hears_what_somebody_else_changed_meanwhile(any_store: Store, observer: Observer) -> None:
+    take(any_store, observer, Seen(1, row(), None, OLD))
+    moved = Writer("one", "sum_changed", frozenset({"stageId"}))
+    take(any_store, observer, Seen(1, row("WON", 9), last(observer)), writer=moved)
+    assert jobs(any_store) == ["one.sum_changed", "two.sum_changed_too", "one.won"]
+    take(any_store, observer, Seen(1, row("NEW", 9), last(observer)))
+    take(any_store, observer, Seen(1, row("WON", 9), last(observer)), writer=replace(moved, handler="won"))
+    assert len(jobs(any_store)) == 3
 
 
 def test_an_item_that_is_gone_is_deleted_once(any_store: Store, observer: Observer) -> None:
