@@ -36,6 +36,8 @@ def command(options: dict[str, Any], entity: str, out: Path, filters: tuple[str,
         result = Exporter(app.client, entity).write(out, filters, tell)
     if result.left_out:
         say(f"Not in the file, because they hold files: {', '.join(result.left_out)}")
+    if result.addresses_left:
+        say(f"Not in the file, because a row holds one address: {result.addresses_left} more of the same items")
     if as_json:
         print_json({"entity": entity, "file": str(out), "rows": result.rows, "left_out": result.left_out})
     else:

@@ -129,7 +129,12 @@ def _show_plan(plan: Plan, file: Path, entity: str, *, too_old: int) -> None:
     if plan.incomplete:
         say(f"  {plan.incomplete} of those there lack product rows or addresses that were refused before: tried again")
     if plan.addresses_left:
-        say(f"  {plan.addresses_left} addresses stay as they are: an import sets them on new items only")
+        said = (
+            "1 address stays as it is"
+            if plan.addresses_left == 1
+            else f"{plan.addresses_left} addresses stay as they are"
+        )
+        say(f"  {said}: an import sets them on new items only")
     if too_old and not plan.resumed:
         say(f"  {too_old} are older than the newest {entity} there: their creation time goes to the fallback field")
     if plan.duplicates:

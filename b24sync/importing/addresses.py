@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from b24sync.bulk.ledgered import LedgeredSender, Settlement
 from b24sync.errors import PortalRefused
+from b24sync.portal.addresses import LIST_ADDRESSES, LIST_REQUISITES, REQUISITE
 from b24sync.portal.items import CONTACT
 from b24sync.portal.pages import items_of
 from b24sync.store.ledger import DONE, Ledger, Write
@@ -26,7 +27,6 @@ from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 TYPE_ID = "TYPE_ID"
 ACTUAL = 1
 """The type of the one address that cards showed before requisites (crm/auxiliary/enum/crm-enum-address-type.md)."""
-REQUISITE = 8
 ADD_REQUISITE, ADD_ADDRESS, PRESETS = "crm.requisite.add", "crm.address.add", "crm.requisite.preset.list"
 
 
@@ -61,6 +61,19 @@ def address_of(item_id: int, value: Mapping[str, Any]) -> ItemAddress | None:
     """The address out of a prepared row; None where nothing but its type is told."""
     parts = {name: str(text) for name, text in value.items() if name != TYPE_ID}
     return ItemAddress(item_id, int(value.get(TYPE_ID, ACTUAL)), parts) if parts else None
+
+
+def is_held(wanted: ItemAddress, there: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of the addresses that an item has (`portal.addresses.read_addresses`) says what `wanted` says."""
+    return any(
+        int(row[TYPE_ID]) == wanted.type_id
+        and all(_folded(row.get(name)) == _folded(text) for name, text in wanted.parts.items())
+        for row in there
+    )
+
+
+def _folded(part: Any) -> str:
+    return " ".join(str(part or "").split())
 
 
 def read_preset(client: PortalClient, entity_type_id: int) -> Preset:
@@ -170,7 +183,7 @@ class RequisiteWriter(_Writer):
     def _look(self, item: ItemAddress) -> Command:
         """Docs: crm/requisites/universal/crm-requisite-list.md"""
         wanted = {**self._owner(item), "XML_ID": item.xml_id}
-        return Command("crm.requisite.list", {"filter": wanted, "select": ["ID", "XML_ID"]})
+        return Command(LIST_REQUISITES, {"filter": wanted, "select": ["ID", "XML_ID"]})
 
     def _held(self, item: ItemAddress, row: Mapping[str, Any]) -> str | None:
         return str(row["ID"]) if row.get("XML_ID") == item.xml_id else None
@@ -196,7 +209,7 @@ class AddressWriter(_Writer):
 
     def _look(self, item: ItemAddress) -> Command:
         """Docs: crm/requisites/addresses/crm-address-list.md"""
-        return Command("crm.address.list", {"filter": self._owner(item)})
+        return Command(LIST_ADDRESSES, {"filter": self._owner(item)})
 
     def _held(self, item: ItemAddress, row: Mapping[str, Any]) -> str | None:
         there = {name: str(row.get(name)) for name in self._owner(item)}

@@ -15,6 +15,7 @@ The names are those of a mapping (`fields.py`); a field that no import can fill 
 - pipelines, stages, dictionaries, enumerations: the name, or the id where the name is not unique among its kind
 - companies, contacts, parents: `link_text`; phones, e-mails, web addresses: `multifield_text`
 - several values of one field: `join_values`, one line each; product rows: `product_rows_text` in `product_rows`
+- `address`, `address_city`, ...: parts of one address, of the oldest requisite; `address_type` in words (`legal`)
 - files have no column: their content is not in the export
 """
 

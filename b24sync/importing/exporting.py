@@ -20,6 +20,7 @@ from typing import Any
 from b24sync.errors import ConfigError, PortalRefused, PortalUnreachable
 from b24sync.importing import export_format as form
 from b24sync.importing.fields import (
+    ADDRESS,
     ADDRESS_KINDS,
     LINKS,
     MULTIFIELD_TYPES,
@@ -31,6 +32,8 @@ from b24sync.importing.fields import (
     parent_entity,
     product_field,
 )
+from b24sync.importing.values import ADDRESS_TYPES
+from b24sync.portal.addresses import may_have_addresses, read_addresses
 from b24sync.portal.criteria import filter_of
 from b24sync.portal.directory import Directory, FieldInfo, normal, read_directory
 from b24sync.portal.items import FIRST_SMART_PROCESS, read_by_ids
@@ -47,6 +50,7 @@ OF_THIS_PORTAL_ONLY = frozenset({"lead_id", "quote_id", "webform_id", "location_
 TOLD_ELSEWHERE = frozenset({("contact", "company"), ("company", "contact")})
 """A contact's `companies` say both: whose contacts a company's are, and which company is the first."""
 
+_ADDRESS_TYPES = {number: word for word, number in ADDRESS_TYPES.items()}
 _EMPTY: tuple[Any, ...] = (None, "", [], {}, False)
 _REFERRING = frozenset({Kind.USER, Kind.USERS, *LINKS})
 
@@ -67,6 +71,8 @@ class Exported:
     rows: int = 0
     columns: int = 0
     left_out: list[str] = field(default_factory=list)
+    addresses_left: int = 0
+    """Addresses beside the one that an item's row has."""
 
 
 class Exporter:
@@ -83,6 +89,7 @@ class Exporter:
         self._directory = _directory(client, number)
         self._columns = _columns(entity, number, self._directory)
         self._product_rows = may_have_product_rows(number)
+        self._addresses_left = 0
         self._words = _Words(self._directory)
         self._pairs: dict[tuple[str, int], str] = {}
 
@@ -92,7 +99,8 @@ class Exporter:
         return [code for code, info in self._directory.fields.items() if info.type == "file" and not info.read_only]
 
     def write(self, out: Path, filters: Sequence[str], on_rows: Callable[[int], None] = lambda _: None) -> Exported:
-        """Write `out` (.csv or .xlsx). Cost: one request per 2,500 items, with product rows one more per 50.
+        """Write `out` (.csv or .xlsx). Cost: one request per 2,500 items; one more per 50 with product rows, two more
+        per 2,500 with addresses.
 
         `filters` as `portal.criteria` reads them. `on_rows` is told how many rows are written. The file gets its name
         when it is complete.
@@ -114,6 +122,7 @@ class Exporter:
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
+        result.addresses_left = self._addresses_left
         return result
 
     def _rows(self, wanted: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -121,8 +130,10 @@ class Exporter:
             items = self._read(window)
             self._look_up_pairs(items)
             products = self._products(items) if self._product_rows else {}
+            addresses = self._addresses(items) if may_have_addresses(self._entity_type_id) else {}
             for item in items:
-                yield self._cells(item, products.get(int(item["id"]), ""))
+                number = int(item["id"])
+                yield self._cells({**item, ADDRESS: addresses.get(number)}, products.get(number, ""))
 
     def _windows(self, wanted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Filters that part the items by id into pieces of about `WINDOW_ROWS`. Cost: one request."""
@@ -173,6 +184,19 @@ class Exporter:
             for item_id, rows in found.items()
         }
 
+    def _addresses(self, items: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+        """By item, the first address that an import can set: it sets one."""
+        parts = [column.field.api for column in self._columns if column.field.kind is Kind.ADDRESS]
+        told: dict[int, Mapping[str, Any]] = {}
+        found = read_addresses(self._client, self._entity_type_id, [int(item["id"]) for item in items])
+        for item_id, rows in found.items():
+            filled = [row for row in rows if any(row.get(part) for part in parts)]
+            known = [row for row in filled if _integer(row["TYPE_ID"]) in _ADDRESS_TYPES]
+            if known:
+                told[item_id] = known[0]
+            self._addresses_left += len(filled) - (item_id in told)
+        return told
+
     # -- links ------------------------------------------------------------------------------------
 
     def _look_up_pairs(self, items: Sequence[Mapping[str, Any]]) -> None:
@@ -205,6 +229,10 @@ class Exporter:
         if kind in MULTIFIELD_TYPES:
             rows = [row for row in item.get("fm") or () if row.get("typeId") == MULTIFIELD_TYPES[kind]]
             return form.join_values(form.multifield_text(str(r.get("valueType")), str(r.get("value"))) for r in rows)
+        if kind in ADDRESS_KINDS:
+            address = item.get(ADDRESS) or {}
+            part = address.get(column.field.api)
+            return _ADDRESS_TYPES.get(_integer(part), "") if kind is Kind.ADDRESS_TYPE else str(part or "")
         if value in _EMPTY or (kind in _REFERRING and value in (0, "0")):
             return ""
         if kind in LINKS:
@@ -290,7 +318,7 @@ def _columns(entity: str, number: int, directory: Directory) -> list[Column]:
     for name, one in entity_fields(entity).items():
         if name in OF_THIS_PORTAL_ONLY or name == form.PRODUCT_ROWS or product_field(name):
             continue
-        if (entity, name) in TOLD_ELSEWHERE or one.kind in ADDRESS_KINDS:
+        if (entity, name) in TOLD_ELSEWHERE:
             continue
         if number < FIRST_SMART_PROCESS or one.api in known:
             found.append(Column(name, one, known.get(one.api)))

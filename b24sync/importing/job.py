@@ -107,7 +107,7 @@ class Plan:
     skip: int = 0
     refuse: int = 0
     addresses_left: int = 0
-    """Rows whose address stays unwritten because their item is there: addresses are set on new items only."""
+    """Rows whose item is there without their address: addresses are set on new items only."""
     companies_to_create: int = 0
     contacts_to_create: int = 0
     duplicates: int = 0
@@ -198,8 +198,6 @@ class ImportJob:
         )
         self._directory = directory
         self._check_fields()
-        if self._mapping.holds_addresses:
-            self._preset = read_preset(self._client, self._mapping.entity_type_id)
         self._portal_holds = directory.also["ours"].total != 0
         self.plan.existing = directory.also["ours"].total or 0
         with file if isinstance(file, Source) else open_source(file, sheet=sheet) as source:
@@ -278,6 +276,8 @@ class ImportJob:
                 if ready.code != UNRESOLVED and len(self.plan.problems) < MOST_PROBLEMS:
                     self.plan.problems.append(f"line {ready.line}: {ready.message}")
             else:
+                if self._preset is None and ADDRESS in ready.fields:
+                    self._preset = read_preset(self._client, self._mapping.entity_type_id)
                 for link in ready.links:
                     links.setdefault(link, array("l")).append(ready.line)
                 piece.append(self._spooled(ready))

@@ -114,12 +114,6 @@ class Mapping(_Strict):
         """Whether rows carry product rows, as a field or line by line."""
         return any(name.startswith(fields.PRODUCT_PREFIX) for name in self.fields_used)
 
-    @cached_property
-    def holds_addresses(self) -> bool:
-        """Whether rows carry parts of an address."""
-        used = (fields.find_field(self.entity, name) for name in self.fields_used)
-        return any(one is not None and one.kind is fields.Kind.ADDRESS for one in used)
-
 
 @dataclass(frozen=True, slots=True)
 class Template:

@@ -26,9 +26,11 @@ SEPARATOR = ";"
 LAST_ROW = 20_000
 _ORDER = [
     "title", "last_name", "name", "second_name", "honorific", "company_title", "pipeline", "stage", "assigned_by",
-    "opportunity", "currency", "revenue", "type", "company", "contact", "phone", "email", "web", "post", "birthdate",
-    "industry", "employees", "source", "source_description", "begin_date", "close_date", "probability", "observers",
-    "product_name", "product_price", "product_quantity", "comments", "created_time",
+    "opportunity", "currency", "revenue", "type", "company", "contact", "phone", "email", "web",
+    "address", "address_2", "address_city", "address_postal_code", "address_region", "address_province",
+    "address_country", "address_type", "post", "birthdate", "industry", "employees", "source", "source_description",
+    "begin_date", "close_date", "probability", "observers", "product_name", "product_price", "product_quantity",
+    "comments", "created_time",
 ]  # fmt: skip
 _PRODUCT_FIELDS = ("product_name", "product_price", "product_quantity")
 _MULTIFIELDS = (("phone", "WORK"), ("phone", "MOBILE"), ("email", "WORK"), ("web", "WORK"))
@@ -49,9 +51,11 @@ class Words:
     kinds: dict[str, str] = field(default_factory=dict)
     products: Sequence[str] = ()
     multifields: Sequence[str] = ()
+    addresses: dict[str, str] = field(default_factory=dict)
+    address_types: Sequence[str] = ()
 
 
-_RUSSIAN = Words(
+RUSSIAN = Words(
     "Номер строки (ключ)",
     "Данные",
     "Пояснения",
@@ -66,11 +70,22 @@ _RUSSIAN = Words(
         "company": "Название компании; если её нет, она будет создана", "file": "Путь к файлу рядом с таблицей",
         "contact": "Имя и фамилия контакта; если его нет, он будет создан", "phone": "Телефон", "email": "Адрес почты",
         "web": "Адрес сайта", "enumeration": "Значение из списка", "crm": "Объект CRM: D_1, C_2, CO_3",
+        "address": "Улица, дом, корпус. Адрес получают только новые карточки", "address_2": "Квартира или офис",
+        "address_city": "Город или посёлок", "address_postal_code": "Индекс", "address_region": "Район",
+        "address_province": "Область, край или республика", "address_country": "Страна",
+        "address_type": "Вид адреса из списка; если пусто — фактический",
     },
     ("Товар", "Цена", "Количество"),
     ("Рабочий телефон", "Мобильный телефон", "Рабочий e-mail", "Корпоративный сайт"),
+    {
+        "address": "Адрес", "address_2": "Квартира, офис", "address_city": "Город", "address_postal_code": "Индекс",
+        "address_region": "Район", "address_province": "Область", "address_country": "Страна",
+        "address_type": "Вид адреса",
+    },
+    ("Фактический адрес", "Юридический адрес", "Почтовый адрес", "Адрес доставки", "Адрес регистрации",
+     "Адрес бенефициара"),
 )  # fmt: skip
-_ENGLISH = Words(
+ENGLISH = Words(
     "Row number (key)",
     "Data",
     "Help",
@@ -85,9 +100,19 @@ _ENGLISH = Words(
         "company": "Name of the company; made where it is not there", "file": "Path of a file beside the workbook",
         "contact": "First and last name; made where it is not there", "phone": "Phone", "email": "E-mail address",
         "web": "Web address", "enumeration": "A value from the list", "crm": "A CRM object: D_1, C_2, CO_3",
+        "address": "Street and house. Only new cards get an address", "address_2": "Flat or office",
+        "address_city": "Town", "address_postal_code": "Postal code", "address_region": "District",
+        "address_province": "Region or state", "address_country": "Country",
+        "address_type": "A type from the list; the actual address where empty",
     },
     ("Product", "Price", "Quantity"),
     ("Work phone", "Mobile phone", "Work e-mail", "Website"),
+    {
+        "address": "Address", "address_2": "Flat, office", "address_city": "City", "address_postal_code": "Postal code",
+        "address_region": "District", "address_province": "Region", "address_country": "Country",
+        "address_type": "Address type",
+    },
+    ("actual", "legal", "mailing", "delivery", "registration", "beneficiary"),
 )  # fmt: skip
 
 
@@ -114,7 +139,7 @@ class Template:
         if fields.entity_type_id(entity) is None:
             raise ConfigError(f'"{entity}" is none of deal, lead, contact, company, item:<entityTypeId>')
         titles = "".join(info.title for info in directory.fields.values())
-        self.words = _RUSSIAN if re.search("[А-Яа-я]", titles) else _ENGLISH
+        self.words = RUSSIAN if re.search("[А-Яа-я]", titles) else ENGLISH
         self.columns = self._with_own_titles(self._found())
 
     @property
@@ -148,6 +173,11 @@ class Template:
         info = self._directory.fields.get(known.api)
         if known.kind in fields.MULTIFIELD_TYPES:
             yield from self._of_multifield(known)
+        elif known.kind in fields.ADDRESS_KINDS:
+            allowed = self.words.address_types if known.kind is Kind.ADDRESS_TYPE else ()
+            example = allowed[0] if allowed else _EXAMPLES[known.name]
+            title = self.words.addresses[known.name]
+            yield TemplateColumn(title, {"field": known.name}, known.name, example, allowed=allowed)
         elif known.name in _PRODUCT_FIELDS:
             if "opportunity" not in self._directory.fields:
                 return  # a smart process without products
@@ -231,6 +261,8 @@ _EXAMPLES = {
     "email": "i.vetrov@example.ru", "web": "https://example.ru", "file": "договоры/1.pdf", "crm": "D_1",
     "name": "Иван", "last_name": "Ветров", "second_name": "Петрович", "post": "Директор",
     "company_title": "ООО Ромашка", "product_name": "Насос ЦН-40", "product_price": "150000", "product_quantity": "1",
+    "address": "ул. Ленина, 2", "address_2": "оф. 701", "address_city": "Ялуторовск", "address_postal_code": "627010",
+    "address_region": "Ялуторовский район", "address_province": "Тюменская область", "address_country": "Россия",
 }  # fmt: skip
 
 

@@ -114,6 +114,23 @@ def fill(sandbox: SandboxProcess) -> None:
     added(2, title="007")
 
 
+ADDRESSES = [
+    (4, "k-1", 6, {"ADDRESS_1": "ул. Мира, 5", "ADDRESS_2": "оф. 7", "CITY": "Пермь", "POSTAL_CODE": "614000"})
+]
+ADDRESSES += [(3, "c|%2", 11, {"ADDRESS_1": "Садовая 1"}), (3, "c|%2", 1, {"CITY": "Тула", "COUNTRY": "Россия"})]
+
+
+def give_addresses(sandbox: SandboxProcess) -> None:
+    """One to the company, in the portal's own way; two to a contact, on two requisites."""
+    for entity_type_id, origin_id, type_id, parts in ADDRESSES:
+        asked = {"entityTypeId": entity_type_id, "filter": {"originId": origin_id}}
+        item = sandbox.rest("crm.item.list", asked)["result"]["items"][0]["id"]
+        owner = {"ENTITY_TYPE_ID": entity_type_id, "ENTITY_ID": item, "PRESET_ID": 1, "NAME": "x"}
+        requisite = sandbox.rest("crm.requisite.add", {"fields": owner})["result"]
+        place = {"TYPE_ID": type_id, "ENTITY_TYPE_ID": 8, "ENTITY_ID": requisite}
+        assert sandbox.rest("crm.address.add", {"fields": {**place, **parts}})["result"] is True
+
+
 def exported(desk: Desk, entity: str, name: str, *more: str) -> list[dict[str, str]]:
     ended = desk.run("export", entity, desk.folder / name, "--json", *more)
     assert ended.code == 0, ended
@@ -127,6 +144,7 @@ def exported(desk: Desk, entity: str, name: str, *more: str) -> list[dict[str, s
 def test_an_export_read_back_into_its_portal_is_no_difference(desk: Desk, ending: str) -> None:
     """In CSV of every kind of item, in a workbook of deals: the cells are the same texts."""
     fill(desk.sandbox)
+    give_addresses(desk.sandbox)
     desk.configure(OVERWRITE)
     before = desk.sandbox.figures()["items"]
     counts = {"company": 1, "contact": 2, "lead": 1, f"item:{VISIT}": 2, "deal": 3}
@@ -136,6 +154,7 @@ def test_an_export_read_back_into_its_portal_is_no_difference(desk: Desk, ending
         ended = desk.run("import", "run", out, "--yes", "--json")
         assert (ended.code, ended.result["skipped"]) == (0, count), ended
         assert ended.result["created"] == ended.result["updated"] == 0
+        assert "stay as they are" not in ended.stderr
     assert desk.sandbox.figures()["items"] == before
     assert "crm.item.update" not in desk.sandbox.figures()["methods"]
 
@@ -209,6 +228,7 @@ def test_more_product_rows_than_a_call_carries_are_told_and_those_of_the_portal_
 
 def test_an_export_read_into_another_portal_makes_the_same_items_once(desk: Desk, tmp_path: Path) -> None:
     fill(desk.sandbox)
+    give_addresses(desk.sandbox)
     desk.configure("")
     with running_sandbox(plan="off", seed=SEED) as other:
         (tmp_path / "other").mkdir()
@@ -224,6 +244,14 @@ def test_an_export_read_into_another_portal_makes_the_same_items_once(desk: Desk
             theirs = [comparable(row) for row in exported(there, entity, f"{entity}.csv")]
             assert theirs == ours
         assert other.figures()["duplicates_total"] == 0
+        # An import gives an item one address; the contact's oldest is for deliveries.
+        told = [(row["ADDRESS_1"], row["CITY"], row["TYPE_ID"]) for row in addresses(other)]
+        assert told == [("ул. Мира, 5", "Пермь", "6"), ("Садовая 1", None, "11")]
+        assert "a row holds one address: 1 more" in desk.run("export", "contact", desk.folder / "more.csv").stderr
+
+
+def addresses(sandbox: SandboxProcess) -> list[dict[str, Any]]:
+    return list(sandbox.rest("crm.address.list", {"order": {"ENTITY_ID": "ASC"}})["result"])
 
 
 def comparable(row: dict[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from b24sync.importing import values
 from b24sync.importing.draft import Ref
 from b24sync.importing.source import DateCell, NumberCell
+from b24sync.importing.template import ENGLISH, RUSSIAN
 from b24sync.importing.values import BadValue, UserFieldContext, UserFieldType
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -268,6 +269,12 @@ def test_phones_stay_as_typed() -> None:
 def test_types_of_addresses(text: str, number: int) -> None:
     assert values.address_type_converter(text) == number
     assert code_of(values.address_type_converter, text + "2") == "BAD_ADDRESS_TYPE"
+
+
+def test_a_template_offers_every_type_of_address_once() -> None:
+    for words in (RUSSIAN, ENGLISH):
+        offered = map(values.address_type_converter, words.address_types)
+        assert sorted(offered) == sorted(set(values.ADDRESS_TYPES.values()))
 
 
 @pytest.mark.parametrize("text", ["a@example.com", "и.петров@почта.рф", "first.last+tag@sub.example.co.uk"])
