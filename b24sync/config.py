@@ -11,13 +11,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -29,7 +30,42 @@ from pydantic import (
 
 from b24sync.errors import ConfigError
 
+UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def seconds_of(text: str) -> float:
+    """`90s`, `20m`, `4h`, `1d` in seconds. Raises ValueError for anything else."""
+    match = re.fullmatch(r"([0-9]+)([smhd])", text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError("give a number and s, m, h or d, such as 90s or 4h")
+    return float(int(match[1]) * UNITS_S[match[2]])
+
+
+def _is_duration(value: str) -> str:
+    seconds_of(value)
+    return value
+
+
+def _is_user_field(value: str) -> str:
+    if not re.fullmatch(r"UF_[A-Z0-9_]+", value):
+        raise ValueError("is not the code of a user field, such as UF_CRM_SOURCE_DATE")
+    return value
+
+
+def _is_schedule(value: str) -> str:
+    from cronsim import CronSim, CronSimError
+
+    try:
+        next(CronSim(value, datetime.now(UTC)))
+    except (CronSimError, StopIteration):
+        raise ValueError("is no schedule, such as 0 2 * * *") from None
+    return value
+
+
 PortalName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Duration = Annotated[str, AfterValidator(_is_duration)]
+UserField = Annotated[str, AfterValidator(_is_user_field)]
+Schedule = Annotated[str, AfterValidator(_is_schedule)]
 
 
 class Closed(BaseModel):
@@ -125,7 +161,7 @@ class PathsConfig(Closed):
 class ImportConfig(Closed):
     way: Literal["auto", "batch_import", "single_import", "add"] = "auto"
     history: bool = True
-    history_fallback: str | None = Field(None, pattern=r"^UF_[A-Z0-9_]+$")
+    history_fallback: UserField | None = None
     conflict: Literal["keep", "overwrite", "refuse"] = "keep"
     max_change_share: float = Field(0.3, gt=0, le=1)
 
@@ -136,7 +172,7 @@ class WorkflowStart(Closed):
     pipeline: str | int
     stage: str
     template: str | int
-    trace: str | None = Field(None, pattern=r"^UF_[A-Z0-9_]+$")
+    trace: UserField | None = None
     parameters: dict[str, str | int | float | bool | list[str | int]] = {}
 
 
@@ -152,7 +188,7 @@ class DaemonConfig(Closed):
 
 
 class SweepConfig(Closed):
-    every: str = Field("10m", pattern=r"^\d+[smhd]$")
+    every: Duration = "10m"
 
 
 class GroupsConfig(Closed):
@@ -183,7 +219,7 @@ class StageNorm(Closed):
     stage: str
     days: float = Field(ge=0)
     calendar: Literal["working", "calendar"] = "working"
-    field: str | None = Field(None, pattern=r"^UF_[A-Z0-9_]+$")
+    field: UserField | None = None
     valid_from: date | None = None
 
 
@@ -192,9 +228,9 @@ class StagesConfig(Closed):
 
 
 class RecountConfig(Closed):
-    cron: str = "0 2 * * *"
+    cron: Schedule = "0 2 * * *"
     country: str = "RU"
-    max_duration: str = Field("4h", pattern=r"^\d+[smhd]$")
+    max_duration: Duration = "4h"
 
 
 class ReportDelivery(Closed):
@@ -375,15 +411,6 @@ def check_webhook_url(url: str) -> None:
         raise ValueError("is not an incoming webhook: https://<portal>/rest/<user id>/<secret>/")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("must be https: plain http is accepted on loopback only (the sandbox)")
-
-
-def seconds_of(text: str) -> float:
-    """`90s`, `20m`, `4h`, `1d` in seconds. Raises ValueError for anything else."""
-    units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-    number, unit = text[:-1], text[-1:]
-    if not number.isdigit() or unit not in units:
-        raise ValueError(f"{text!r} is no length of time")
-    return float(int(number) * units[unit])
 
 
 def is_loopback(host: str) -> bool:

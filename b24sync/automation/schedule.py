@@ -9,7 +9,6 @@ missed are one tick; a tick that finds its lane at work waits for it, and more o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,22 +18,13 @@ from cronsim import CronSim, CronSimError
 from sqlalchemy import delete, select, update
 
 from b24sync.clock import Clock
+from b24sync.config import seconds_of
 from b24sync.errors import ConfigError
 from b24sync.store.engine import Store
 from b24sync.store.lanes import Lanes, Message
 from b24sync.store.tables import crons
 
 TICK = "tick"
-SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_INTERVAL = re.compile(r"(\d+)([smhd])")
-
-
-def duration_s(text: str) -> float:
-    """Seconds of `30s`, `10m`, `2h` or `1d`. Raises ValueError."""
-    match = _INTERVAL.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no duration such as 30s, 10m, 2h or 1d")
-    return int(match[1]) * SECONDS[match[2]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +44,20 @@ class Schedule:
 
     def first(self, now: float) -> float:
         """When a line that is new ticks first: an interval at once, a cron line at its next time."""
-        return now if _INTERVAL.fullmatch(self.line) else self.after(now)
+        return self.after(now) if self._interval_s is None else now
 
     def after(self, now: float) -> float:
         """The next tick after `now`, in unix seconds."""
-        if _INTERVAL.fullmatch(self.line):
-            return now + duration_s(self.line)
+        if self._interval_s is not None:
+            return now + self._interval_s
         return next(CronSim(self.line, datetime.fromtimestamp(now, self.zone))).timestamp()
+
+    @property
+    def _interval_s(self) -> float | None:
+        try:
+            return seconds_of(self.line)
+        except ValueError:
+            return None
 
 
 class Crons:

@@ -91,8 +91,8 @@ def _duration_s(text: str) -> float:
 
     try:
         return seconds_of(text)
-    except ValueError:
-        raise click.UsageError(f"--max-duration {text}: give a number and s, m, h or d, such as 90s or 4h") from None
+    except ValueError as error:
+        raise click.UsageError(f"--max-duration {text}: {error}") from None
 
 
 def _tell(app: App, summary: Summary, *, dry_run: bool, as_json: bool) -> None:

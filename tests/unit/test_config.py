@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from b24sync.config import Config, build_config, check_webhook_url, load_config
+from b24sync.config import Config, build_config, check_webhook_url, load_config, seconds_of
 from b24sync.errors import ConfigError
 
 SECRET = "wEbHo0kSeCrEt77"
@@ -70,6 +70,26 @@ def test_every_mistake_is_told_at_once_by_its_key() -> None:
     }
     assert "portal.color: unknown key" in found
     assert "workflows.start.0.template: missing" in found
+
+
+def test_durations_are_read() -> None:
+    assert [seconds_of(text) for text in ("30s", "10m", "2h", "1d")] == [30, 600, 7200, 86400]
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"sweep": {"every": "10"}}, "sweep.every: give a number and s, m, h or d"),
+        ({"sweep": {"every": "0m"}}, "sweep.every: give a number"),
+        ({"recount": {"max_duration": "4 hours"}}, "recount.max_duration: give a number"),
+        ({"recount": {"cron": "61 2 * * *"}}, "recount.cron: is no schedule, such as 0 2 * * *"),
+        ({"recount": {"cron": "0 0 31 2 *"}}, "recount.cron: is no schedule"),
+        ({"import": {"history_fallback": "created"}}, "import.history_fallback: is not the code of a user field"),
+    ],
+)
+def test_what_is_no_duration_schedule_or_field_is_told_before_the_night(tables: dict[str, Any], said: str) -> None:
+    [found] = mistakes(**tables)
+    assert found.startswith(said)
 
 
 def test_a_table_of_the_wrong_type_is_a_mistake_and_no_traceback() -> None:

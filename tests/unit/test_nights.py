@@ -14,7 +14,7 @@ from fixed_clock import FixedClock
 from timeline_tables import MOSCOW, NAMES, PORTAL, Deal, at, fill
 
 from b24sync.bulk.window import WindowClock
-from b24sync.errors import ConfigError, WindowOver
+from b24sync.errors import WindowOver
 from b24sync.portal.stage_history import read_row
 from b24sync.reporting.lives import Scope, lives
 from b24sync.reporting.recount import last_tick
@@ -43,11 +43,6 @@ NO_RECORDING = "the recorded answers (../shared/data) do not lie beside the proj
 def test_a_night_begins_with_the_schedules_last_tick(now: str, began: str) -> None:
     moment = datetime.fromisoformat(now).replace(tzinfo=MOSCOW)
     assert last_tick("0 2 * * *", moment).timestamp() == at(began)
-
-
-def test_a_line_that_is_no_schedule_is_told() -> None:
-    with pytest.raises(ConfigError, match="is no schedule"):
-        last_tick("at two", datetime.now(MOSCOW))
 
 
 def test_every_run_of_a_night_has_its_moment_and_the_next_night_another(any_store: Store) -> None:

@@ -10,7 +10,7 @@ from fixed_clock import FixedClock
 from sqlalchemy import select
 
 from b24sync.automation.engine import Engine, Handler, Work
-from b24sync.automation.schedule import TICK, Crons, Schedule, duration_s
+from b24sync.automation.schedule import TICK, Crons, Schedule
 from b24sync.errors import ConfigError
 from b24sync.store.engine import Store
 from b24sync.store.tables import crons, inbox
@@ -142,12 +142,6 @@ def test_a_clock_set_back_does_not_run_a_night_twice(store: Store, clock: FixedC
 def test_a_line_that_cannot_be_read_is_a_mistake_of_the_configuration(text: str) -> None:
     with pytest.raises(ConfigError, match="recount"):
         line(text)
-
-
-def test_durations_are_read() -> None:
-    assert [duration_s(text) for text in ("30s", "10m", "2h", "1d")] == [30, 600, 7200, 86400]
-    with pytest.raises(ValueError, match="no duration"):
-        duration_s("10")
 
 
 def test_a_tick_says_when_it_was_planned(store: Store, clock: FixedClock) -> None:
