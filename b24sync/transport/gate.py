@@ -95,6 +95,7 @@ class Gate:
         self._clock = clock
         self._rows = GateRows(store, portal, credential, clock)
         self._started_wall_s = clock.wall_s()
+        self._stopped_before = False
         self._costs: dict[str, tuple[float | None, float | None]] = {}
 
     # -- before sending ---------------------------------------------------------------------------
@@ -168,6 +169,8 @@ class Gate:
             known = self._budgets(connection, now, [use.method for use in uses])
             learnt = [self._learn(known[use.method], use, now) for use in uses]
             self._rows.save_budgets(connection, learnt)
+            if self._stopped_before and any(use.units and use.duration_s is not None for use in uses):
+                self._note_that_it_answers(connection)
         self._costs.update({b.method: (b.unit_duration_s, b.unit_counted_s) for b in learnt if b.unit_duration_s})
 
     def throttled(self) -> None:
@@ -193,7 +196,10 @@ class Gate:
             )
 
     def stop(self, code: str, text: str) -> None:
-        """Every process of this store stops calling; a command started later may try again."""
+        """Every process of this store stops calling; a command started later may try again.
+
+        Its first answer ends the stop.
+        """
         with self._store.quick_write() as connection:
             self._rows.save_bucket(connection, stopped_code=code, stopped_text=text, stopped_at=self._clock.wall_s())
 
@@ -322,7 +328,14 @@ class Gate:
         with self._store.read() as connection:
             return self._rows.bucket(connection)
 
+    def _note_that_it_answers(self, connection: Connection) -> None:
+        """Who was stopped before this process began may call again, and nobody is told of it any more."""
+        if (self._rows.bucket(connection).stopped_at or 0.0) < self._started_wall_s:
+            self._rows.save_bucket(connection, stopped_code=None, stopped_text=None, stopped_at=None)
+        self._stopped_before = False
+
     def _refuse_when_stopped(self, bucket: Bucket) -> None:
+        self._stopped_before = bucket.stopped_code is not None
         if bucket.stopped_code and (bucket.stopped_at or 0.0) >= self._started_wall_s:
             raise PortalBlocked(
                 f"The portal must not be called now: {bucket.stopped_code}: {bucket.stopped_text}. "
