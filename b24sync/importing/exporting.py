@@ -103,7 +103,7 @@ class Exporter:
         per 2,500 with addresses.
 
         `filters` as `portal.criteria` reads them. `on_rows` is told how many rows are written. The file gets its name
-        when it is complete.
+        when it is complete. Raises ConfigError where it cannot be written.
         """
         wanted = filter_of(filters, self._directory)
         header = [form.first_title(self._entity, self._client.host), form.ORIGINATOR, form.ORIGIN_ID]
@@ -118,10 +118,14 @@ class Exporter:
 
         part = out.with_name(f".{out.stem}.part{out.suffix}")
         try:
-            write_table(part, header, counted())
-            part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
+            part.touch()  # a workbook is opened only when all its rows were read
+            try:
+                write_table(part, header, counted())
+                part.replace(out)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{out} cannot be written: {error.strerror or error}.") from None
         result.addresses_left = self._addresses_left
         return result
 

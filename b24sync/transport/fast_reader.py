@@ -8,6 +8,7 @@ own limiters never wait, and its writer is not used. Only exports and reports im
 from __future__ import annotations
 
 import asyncio
+import logging
 import warnings
 from collections.abc import Mapping
 from types import TracebackType
@@ -24,6 +25,8 @@ from b24sync.transport.protocol import Command
 NOWHERE = "https://portal.invalid/rest/1/none/"
 """The library wants an address; the real one never leaves `PortalClient`."""
 UNLIMITED = 10**9
+logging.getLogger("fast_bitrix24").setLevel(logging.WARNING)
+"""It logs every request and answer, clients' data included, whatever level the root logger has."""
 
 
 class FastReader:

@@ -133,7 +133,7 @@ def give_addresses(sandbox: SandboxProcess) -> None:
 
 def exported(desk: Desk, entity: str, name: str, *more: str) -> list[dict[str, str]]:
     ended = desk.run("export", entity, desk.folder / name, "--json", *more)
-    assert ended.code == 0, ended
+    assert ended.code == 0 and "crm.item" not in ended.stderr, ended
     with (desk.folder / name).open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert ended.result["rows"] == len(rows)
@@ -292,6 +292,11 @@ def test_filters_speak_the_words_of_the_portal(desk: Desk) -> None:
     assert not (desk.folder / "b.csv").exists()
     assert len(exported(desk, "deal", "c.csv", *both[:2])) == 1
     assert len(exported(desk, "deal", "d.csv", "--filter", "assigned_by!=gleb@example.com")) == 2
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_read(desk: Desk) -> None:
+    ended = desk.run("export", "deal", desk.folder / "nowhere" / "deals.xlsx")
+    assert ended.code == 78 and "cannot be written: No such file" in ended.stderr, ended
 
 
 def test_a_request_that_breaks_costs_no_row(desk: Desk) -> None:
