@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from b24sync.automation.causes import Cause, comparable
-from b24sync.automation.items import ALIASES, Item
+from b24sync.automation.items import Item, code_of
 from b24sync.automation.observe import OLD, Observer, Seen, Writer
 from b24sync.automation.params import COMPANY, Assign, Field, Stage, User
 from b24sync.automation.portals import type_id_of
@@ -25,7 +25,7 @@ from b24sync.automation.questions import PAGE, QUESTION, Questions
 from b24sync.automation.rulebook import Rule
 from b24sync.automation.task_acts import Tasks
 from b24sync.automation.task_looks import TaskLooks
-from b24sync.bulk.acts import SETS, Acts, Made, Sending, set_key
+from b24sync.bulk.acts import Acts, Made, Sending
 from b24sync.bulk.deal_copies import COPY_ORIGINATOR, DealCopies
 from b24sync.errors import GiveUp, RetryLater
 from b24sync.portal import item_writes
@@ -37,6 +37,7 @@ from b24sync.portal.messages import notify
 from b24sync.portal.timeline import add_comment, comments_since
 from b24sync.store.causes import Act, Causes
 from b24sync.store.engine import Store
+from b24sync.store.ledger import SETS, set_key
 from b24sync.store.links import Link, Links
 from b24sync.store.turns import next_turn, number_of
 from b24sync.transport.client import PortalClient
@@ -108,7 +109,7 @@ class Context:
     def set(self, item: Item, fields: Mapping[str | Field, Any] | None = None, **named: Any) -> None:
         """Write fields of an item, those that differ: `ctx.set(deal, {ctx.params.field: 5}, opportunity=10)`."""
         given = {(key.code if isinstance(key, Field) else str(key)): value for key, value in (fields or {}).items()}
-        values = {**given, **{ALIASES.get(key, _camel(key)): value for key, value in named.items()}}
+        values = {**given, **{code_of(key): value for key, value in named.items()}}
         self._write(item, values, f"set {', '.join(values)}")
 
     def assign(self, item: Item, user: User | int) -> None:
@@ -438,8 +439,3 @@ def _person_of(item: Item) -> tuple[int, int] | None:
 
 def _plain(value: Any) -> Any:
     return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)

@@ -40,7 +40,6 @@ from b24sync.automation.portals import TASK, entity_of, type_id_of
 from b24sync.automation.questions import Questions
 from b24sync.automation.rulebook import RuleBook
 from b24sync.automation.task_looks import TaskLooks
-from b24sync.bulk.acts import busy_items
 from b24sync.clock import Clock
 from b24sync.errors import PortalRefused
 from b24sync.portal.events import PortalEvent
@@ -51,7 +50,7 @@ from b24sync.store.cursors import read_cursor, save_cursor_in
 from b24sync.store.engine import Store
 from b24sync.store.jobs import DISPATCH
 from b24sync.store.lanes import Lanes, Message, Received
-from b24sync.store.ledger import SENT, UNKNOWN, Ledger
+from b24sync.store.ledger import SENT, UNKNOWN, Ledger, busy_items
 from b24sync.store.snapshots import Snapshot
 from b24sync.store.stage_entries import Sighting, note_moves
 from b24sync.transport.client import PortalClient

@@ -53,7 +53,7 @@ class Item:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self[ALIASES.get(name, _camel(name))]
+        return self[code_of(name)]
 
     def __str__(self) -> str:
         return f"{self.entity} {self.id}"
@@ -76,7 +76,10 @@ class Item:
         self._row = {**self._row, **row}
 
 
-def _camel(name: str) -> str:
+def code_of(name: str) -> str:
+    """The portal's name of `assigned_by`, `close_date`, ..."""
+    if name in ALIASES:
+        return ALIASES[name]
     head, *rest = name.split("_")
     return head + "".join(part.capitalize() for part in rest)
 

@@ -6,7 +6,6 @@ Names of stages, pipelines, users, fields and workflow templates are written as 
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +15,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
+from b24sync.config import seconds_of
 from b24sync.portal.directory import Directory, FieldInfo, nearest, normal
 from b24sync.portal.workflows import Template
 
 YES = frozenset({"да", "yes", "y", "1", "true"})
-_DURATION = re.compile(r"(\d+)\s*([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 R = TypeVar("R", bound="Reference")
 
@@ -229,10 +227,7 @@ def parse_duration(value: Any) -> Duration:
     """`30m` as a length of time. Raises ValueError."""
     if isinstance(value, timedelta):
         return Duration(seconds=value.total_seconds())
-    found = _DURATION.fullmatch(str(value).strip())
-    if found is None:
-        raise ValueError(f"{value!r} is not a length of time such as 30m, 2h or 1d")
-    return Duration(seconds=int(found[1]) * _SECONDS[found[2]])
+    return Duration(seconds=seconds_of("".join(str(value).split())))
 
 
 def read_params(model: type[RuleParams], raw: Mapping[str, Any]) -> RuleParams | list[str]:

@@ -14,9 +14,10 @@ from b24sync.automation.causes import comparable
 from b24sync.automation.items import Item
 from b24sync.automation.params import User
 from b24sync.automation.portals import TASK, type_id_of
-from b24sync.bulk.acts import SETS, Made, Sending, set_key
+from b24sync.bulk.acts import Made, Sending
 from b24sync.portal import tasks as portal_tasks
 from b24sync.portal.tasks import OVER, Comment
+from b24sync.store.ledger import SETS, set_key
 from b24sync.store.links import Link
 from b24sync.store.snapshots import Snapshot
 

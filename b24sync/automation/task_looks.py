@@ -13,11 +13,11 @@ from b24sync.automation.looks import BUSY_AGAIN_S, BUSY_AT_MOST_S, look_at, look
 from b24sync.automation.observe import Observer, Writer
 from b24sync.automation.portals import TASK
 from b24sync.automation.triggers import TASK_KINDS
-from b24sync.bulk.acts import busy_items
 from b24sync.clock import Clock
 from b24sync.portal.tasks import COMPLETED, IN_PROGRESS, OVER, PENDING, comments_or_none
 from b24sync.store.engine import Store
 from b24sync.store.lanes import Lanes
+from b24sync.store.ledger import busy_items
 from b24sync.store.links import Link, Links
 from b24sync.store.snapshots import Snapshot
 from b24sync.transport.client import PortalClient

@@ -10,18 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from b24sync.bulk.ledgered import LOOK_AGAIN_S, LOOKUP_GRACE_S, OTHERS_POLL_S
 from b24sync.clock import Clock
 from b24sync.errors import OutcomeUnknown, PortalBlocked, PortalRefused, RetryLater
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
-from b24sync.store.tables import writes
 from b24sync.transport.client import PortalClient
 
-SETS = "rule set"
-"""Writes to the item that a rule is about: while one is under way, a look at the item may show half of it."""
 STAMP_AFTER_S = 1.0
 
 Sending = Callable[[], None]
@@ -166,21 +163,3 @@ class Acts:
 def _is_id(value: str) -> bool:
     """Only an id proves that something was made."""
     return value.isdigit() and int(value) > 0
-
-
-def set_key(entity: str, entity_id: int, rest: str) -> str:
-    """The key of a write to an item itself."""
-    return f"{entity}:{entity_id}/{rest}"
-
-
-def busy_items(connection: Connection, portal: str, entity: str) -> set[int]:
-    """Items of a kind that a write of ours is under way to."""
-    query = select(writes.c.key).where(
-        writes.c.portal == portal, writes.c.what == SETS, writes.c.state.in_([SENT, UNKNOWN])
-    )
-    found = set()
-    for (key,) in connection.execute(query):
-        kind, _, number = key.partition("/")[0].rpartition(":")
-        if kind == entity:
-            found.add(int(number))
-    return found

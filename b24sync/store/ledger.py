@@ -25,6 +25,8 @@ PLANNED, SENT, DONE, REFUSED, UNKNOWN = "planned", "sent", "done", "refused", "u
 _IS_SENT = writes.c.state == literal_column("'sent'")
 """Written out, not bound: SQLite uses a partial index only where it can read that the condition holds."""
 
+SETS = "rule set"
+"""Writes to the item that a rule is about: while one is under way, a look at the item may show half of it."""
 FOUND = "found in the portal"
 """The message of a row that a look-up found and no write of ours made."""
 
@@ -413,3 +415,21 @@ def count_open(store: Store, portal: str) -> dict[str, int]:
     )
     with store.read() as connection:
         return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def set_key(entity: str, entity_id: int, rest: str) -> str:
+    """The key of a write to an item itself."""
+    return f"{entity}:{entity_id}/{rest}"
+
+
+def busy_items(connection: Connection, portal: str, entity: str) -> set[int]:
+    """Items of a kind that a write of ours is under way to."""
+    query = select(writes.c.key).where(
+        writes.c.portal == portal, writes.c.what == SETS, writes.c.state.in_([SENT, UNKNOWN])
+    )
+    found = set()
+    for (key,) in connection.execute(query):
+        kind, _, number = key.partition("/")[0].rpartition(":")
+        if kind == entity:
+            found.add(int(number))
+    return found

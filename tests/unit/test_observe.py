@@ -14,12 +14,11 @@ from b24sync.automation.dispatch import BATCH, Pace
 from b24sync.automation.observe import IMPORTED, NEW, OLD, Observer, Seen, Writer
 from b24sync.automation.questions import Questions
 from b24sync.automation.rulebook import RuleBook, load_rules
-from b24sync.bulk.acts import SETS, busy_items, set_key
 from b24sync.config import build_config
 from b24sync.store.causes import Act
 from b24sync.store.engine import Store
 from b24sync.store.lanes import Lanes
-from b24sync.store.ledger import DONE, Ledger, Settled
+from b24sync.store.ledger import DONE, SETS, Ledger, Settled, busy_items, set_key
 from b24sync.store.links import Link
 from b24sync.store.stage_entries import Sighting
 from b24sync.store.tables import inbox
