@@ -25,9 +25,10 @@ from b24sync.daemon.intake import OAUTH
 from b24sync.daemon.nightly import is_wanted, limit_s, recount
 from b24sync.reporting.stage_begins import StageBegins
 from b24sync.store.app_grants import app_tokens
+from b24sync.store.causes import Causes
 from b24sync.store.cursors import save_cursor
 from b24sync.store.engine import Store, open_store
-from b24sync.store.jobs import DISPATCH, Jobs
+from b24sync.store.jobs import DISPATCH, KEEP_DEAD_S, Jobs
 from b24sync.store.lanes import Lanes, Message
 from b24sync.transport.address import Address
 from b24sync.transport.client import PortalClient, credential_of
@@ -122,6 +123,7 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
 
     def forget_old(work: Work) -> None:
         Jobs(daemon.store, work.portal, daemon.clock).forget_old()
+        Causes(daemon.store, work.portal).forget_old(daemon.clock.wall_s() - KEEP_DEAD_S)
 
     def of_rules(run: Callable[[PortalRules, Work], None]) -> Callable[[Work], None]:
         return lambda work: run(daemon.rules(work.portal), work)

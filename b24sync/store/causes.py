@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, exists, func, select
 
 from b24sync.store.engine import Store
+from b24sync.store.jobs import DISPATCH
+from b24sync.store.lanes import DONE
 from b24sync.store.ledger import CHUNK
-from b24sync.store.tables import acts, causes
+from b24sync.store.tables import acts, causes, inbox, links
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,39 @@ class Causes:
         query = select(*names).where(acts.c.portal == self._portal).order_by(acts.c.id.desc()).limit(limit)
         with self._store.read() as connection:
             return [Act(*row) for row in connection.execute(query)]
+
+    def forget_old(self, before: float) -> int:
+        """Delete causes of before a moment, and acts of causes that are gone; how many causes.
+
+        What is kept: the latest of each kind and subject of an item, for the next one's number, and what a job that is
+        not done, or a link, belongs to.
+        """
+        with self._store.read() as connection:
+            jobs = select(inbox.c.kind).where(
+                inbox.c.portal == self._portal, inbox.c.lane != DISPATCH, inbox.c.state != DONE
+            )
+            needed = {kind.rpartition(":")[2] for kind in connection.execute(jobs).scalars()}
+            old = connection.execute(self._old(before)).scalars().all()
+        forgotten = [cause_id for cause_id in old if str(cause_id) not in needed]
+        for start in range(0, len(forgotten), CHUNK):
+            with self._store.write() as connection:
+                some = forgotten[start : start + CHUNK]
+                connection.execute(delete(causes).where(causes.c.portal == self._portal, causes.c.id.in_(some)))
+        with self._store.write() as connection:
+            orphaned = ~exists().where(causes.c.id == acts.c.cause_id)
+            connection.execute(delete(acts).where(acts.c.portal == self._portal, acts.c.at < before, orphaned))
+        return len(forgotten)
+
+    def _old(self, before: float) -> Any:
+        later, n = causes.alias(), links.c.n
+        same = [later.c[name] == causes.c[name] for name in ("portal", "entity", "entity_id", "kind", "subject")]
+        linked = select(n).where(links.c.portal == self._portal)
+        return select(causes.c.id).where(
+            causes.c.portal == self._portal,
+            causes.c.at < before,
+            exists().where(*same, later.c.n > causes.c.n),
+            causes.c.id.not_in(linked),
+        )
 
 
 def _cause(row: Any) -> CauseRow:

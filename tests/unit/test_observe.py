@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fixed_clock import FixedClock
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from b24sync.automation.dispatch import BATCH, Pace
 from b24sync.automation.observe import IMPORTED, NEW, OLD, Observer, Seen, Writer
@@ -19,7 +19,7 @@ from b24sync.store.causes import Act
 from b24sync.store.engine import Store
 from b24sync.store.lanes import Lanes
 from b24sync.store.ledger import DONE, SETS, Ledger, Settled, busy_items, set_key
-from b24sync.store.links import Link
+from b24sync.store.links import Link, Links
 from b24sync.store.stage_entries import Sighting
 from b24sync.store.tables import inbox
 from b24sync.store.turns import next_turn, number_of
@@ -140,6 +140,25 @@ def test_an_item_that_is_gone_is_deleted_once(any_store: Store, observer: Observ
     take(any_store, observer, Seen(1, row(), None, OLD))
     assert take(any_store, observer, Seen(1, None, last(observer))) == ["deleted:#1"]
     assert take(any_store, observer, Seen(1, None, last(observer))) == []
+
+
+def test_old_causes_are_forgotten_but_not_what_is_still_needed(any_store: Store, observer: Observer) -> None:
+    take(any_store, observer, Seen(1, row(), None, OLD))
+    for opportunity in (5, 6, 7, 8, 9):
+        take(any_store, observer, Seen(1, row("NEW", opportunity), last(observer)))
+    rows = observer.causes.of_item("deal", 1)
+    waits, linked, acted, newest = (rows[n].id for n in (0, 1, 2, 4))
+    Links(any_store, PORTAL).save([Link("one", "deal", 1, "call", "task", "7", n=linked)])
+    with any_store.write() as connection:
+        open_job = inbox.c.kind.like(f"%:{waits}")
+        connection.execute(update(inbox).where(~open_job).values(state="done"))
+        for cause_id in (acted, newest):
+            observer.causes.note_act(connection, Act("one", "deal", 1, cause_id, "sum_changed", "set", "x", None, 1.0))
+    assert observer.causes.forget_old(before=1.0) == 0, "none of them is older"
+    assert observer.causes.forget_old(before=2.0) == 2
+    assert [cause.id for cause in observer.causes.of_item("deal", 1)] == [waits, linked, newest]
+    assert [act.cause_id for act in observer.causes.acts_of("deal", 1)] == [newest]
+    assert take(any_store, observer, Seen(1, row("NEW", 4), last(observer))) == ["changed:opportunity#6"]
 
 
 def test_acts_are_counted_by_process_item_and_time(any_store: Store, observer: Observer) -> None:
