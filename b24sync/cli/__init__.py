@@ -89,7 +89,7 @@ def main() -> None:
         code = _interrupted()
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        code = _ended(error.format_message(), error.exit_code)
     except KeyboardInterrupt:
         code = _interrupted()
     except Exception as error:
@@ -103,15 +103,25 @@ def _say(error: Exception) -> int:
 
     if isinstance(error, B24SyncError):
         click.echo(MASK.hide(f"b24sync: {error}"), err=True)
-        return error.exit_code
+        return _ended(str(error), error.exit_code)
     _masked_traceback(type(error), error, error.__traceback__)
     click.echo("b24sync: this is a fault of b24sync; what was sent is recorded, the same command goes on.", err=True)
-    return 1
+    return _ended(f"{type(error).__name__}: {error}", 1)
 
 
 def _interrupted() -> int:
-    click.echo("b24sync: interrupted. What was sent is recorded; run the same command again to go on.", err=True)
-    return INTERRUPTED_EXIT
+    said = "interrupted. What was sent is recorded; run the same command again to go on."
+    click.echo(f"b24sync: {said}", err=True)
+    return _ended(said, INTERRUPTED_EXIT)
+
+
+def _ended(message: str, code: int) -> int:
+    """The exit code; with `--json` standard output has its object however the command ends."""
+    if "--json" in sys.argv:
+        from b24sync.cli.wiring import print_error
+
+        print_error(message, code)
+    return code
 
 
 def _masked_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:

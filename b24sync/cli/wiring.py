@@ -76,9 +76,20 @@ def say(text: str = "") -> None:
     click.echo(MASK.hide(text), err=True)
 
 
+class _Answer:
+    given = False
+
+
 def print_json(value: Any) -> None:
     """The one object of `--json`: the last line of standard output."""
+    _Answer.given = True
     click.echo(MASK.hide(json.dumps(value, ensure_ascii=False)))
+
+
+def print_error(message: str, exit_code: int) -> None:
+    """The object of `--json` where the command ended before it had one."""
+    if not _Answer.given:
+        print_json({"error": message, "exit_code": exit_code})
 
 
 def iso(seconds: float | None) -> str | None:
@@ -87,12 +98,13 @@ def iso(seconds: float | None) -> str | None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before writing. Raises NeedsConfirmation without a terminal and without `--yes`."""
+    """Ask before writing. Raises NeedsConfirmation for a no, and without a terminal and without `--yes`."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise NeedsConfirmation(f"{question} There is no terminal to ask on: run it again with --yes.")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise NeedsConfirmation("Not confirmed: nothing was done.")
 
 
 def log_to_stderr(*, verbose: bool) -> None:
