@@ -368,6 +368,11 @@ class Switches:
         "silent: api-reference/tasks/tasks-new.md says they do not work, not how",
         "error | empty: what task.commentitem.getlist and get answer for a task of the new card",
     )
+    offline_extended: bool = switch(
+        True,
+        "api-reference/events/offline-events.md: on some plans only; how it is refused elsewhere is silent",
+        "rest_offline_extended: offline events may be reserved (clear=0), confirmed and marked; else 403 ACCESS_DENIED",
+    )
     crm_mode: int = switch(1, "api-reference/crm/crm-settings-mode-get.md", "1 classic (leads), 2 simple")
 
     def set(self, name: str, value: Any) -> None:

@@ -76,10 +76,12 @@ def scope(call: Call) -> Answer:
 
 @rest_method("feature.get")
 def feature_get(call: Call) -> Answer:
-    """Whether a feature is available; everything is, here (api-reference/common/system/feature-get.md)."""
-    if not call.params.get("CODE") and not call.params.get("code"):
+    """Whether the plan has a feature (api-reference/common/system/feature-get.md)."""
+    code = call.params.get("CODE") or call.params.get("code")
+    if not code:
         raise ApiError("CODE_EMPTY", "CODE can't be empty")
-    return Answer({"value": "Y"})
+    lacking = str(code).lower() == "rest_offline_extended" and not call.portal.switches.offline_extended
+    return Answer({"value": "N" if lacking else "Y"})
 
 
 @rest_method("app.info")

@@ -134,6 +134,32 @@ def test_offline_events_are_folded_reserved_and_cleared(sandbox: Sandbox) -> Non
     assert app.call("event.offline.list")["result"] == []
 
 
+def test_a_reservation_that_nobody_confirms_is_gone_after_thirty_days(sandbox: Sandbox) -> None:
+    app = App(sandbox)
+    app.call("event.bind", event="ONCRMDEALADD", event_type="offline")
+    hook(sandbox, "crm.deal.add", fields={"TITLE": "x"})
+    process = app.call("event.offline.get", clear=0)["result"]["process_id"]
+    assert [row["PROCESS_ID"] for row in app.call("event.offline.list")["result"]] == [process]
+    app.control("clock", advance_s=29 * 86400)
+    app.tokens = app.refresh()
+    assert app.call("event.offline.list")["total"] == 1
+    app.control("clock", advance_s=2 * 86400)
+    app.tokens = {**app.tokens, **app.control("oauth/install")}
+    assert app.call("event.offline.list")["total"] == 0
+
+
+def test_without_the_extended_mode_events_can_only_be_taken_out(sandbox: Sandbox) -> None:
+    app = App(sandbox)
+    app.call("event.bind", event="ONCRMDEALADD", event_type="offline")
+    hook(sandbox, "crm.deal.add", fields={"TITLE": "x"})
+    assert app.call("feature.get", CODE="rest_offline_extended")["result"] == {"value": "Y"}
+    app.control("switches", offline_extended=False)
+    assert app.call("feature.get", CODE="rest_offline_extended")["result"] == {"value": "N"}
+    for method, params in (("get", {"clear": 0}), ("clear", {"process_id": "x"}), ("error", {"process_id": "x"})):
+        assert app.call(f"event.offline.{method}", **params)["error"] == "ACCESS_DENIED"
+    assert len(app.call("event.offline.get")["result"]["events"]) == 1
+
+
 def test_a_connector_keeps_own_changes_out_of_its_queue(sandbox: Sandbox, receiver: Receiver) -> None:
     app = App(sandbox)
     app.call("event.bind", event="ONCRMDEALADD", event_type="offline", auth_connector="b24sync")

@@ -78,7 +78,7 @@ def bind(call: Call) -> Answer:
         auth_type=0 if offline else auth_type(call),
         offline=offline,
         connector=str(argument(call, "auth_connector") or ""),
-        min_timeout_s=float(integer(options.get("minTimeout")) or 0),
+        min_timeout_s=float(integer(options.get("minTimeout", 1)) or 0),
     )
     return Answer(True)
 
@@ -135,10 +135,22 @@ def known_events(call: Call) -> Answer:
 
 
 # -- the queue --------------------------------------------------------------------------------
-def queued(call: Call) -> list[Row]:
-    """Rows of the calling application and its connector; administrators only."""
+def for_administrators(call: Call) -> None:
+    """Everything about the queue is; what was abandoned is gone before anybody looks."""
     if not caller(call).admin:
         raise ApiError("ACCESS_DENIED", "Access denied!", status=403)
+    call.portal.subscriptions.drop_abandoned(call.portal.time())
+
+
+def of_extended_mode(call: Call) -> None:
+    """Reserving, confirming and marking are not in every plan (offline-events.md)."""
+    if not call.portal.switches.offline_extended:
+        raise ApiError("ACCESS_DENIED", "Extended offline events handling is not available", status=403)
+
+
+def queued(call: Call) -> list[Row]:
+    """Rows of the calling application and its connector; administrators only."""
+    for_administrators(call)
     connector = str(argument(call, "auth_connector") or "")
     return call.portal.subscriptions.queue.where(APP=call.credential, CONNECTOR=connector)
 
@@ -172,6 +184,8 @@ def offline_get(call: Call) -> Answer:
     rows = queued(call)
     subscriptions = call.portal.subscriptions
     clear = str(argument(call, "clear", 1)) not in ("0", "false", "N")
+    if not clear:
+        of_extended_mode(call)
     limit = integer(argument(call, "limit")) or 50
     process_id = str(argument(call, "process_id") or "")
     with_errors = str(argument(call, "error") or "0") == "1"
@@ -181,7 +195,7 @@ def offline_get(call: Call) -> Answer:
         for row in chosen:
             subscriptions.queue.remove(row)
     elif chosen and not process_id:
-        process_id = subscriptions.reserve(chosen)
+        process_id = subscriptions.reserve(chosen, call.portal.time())
     return Answer({"process_id": process_id or None, "events": [shown(call, row) for row in chosen]})
 
 
@@ -195,8 +209,8 @@ def offline_list(call: Call) -> Answer:
 
 def package(call: Call) -> list[Row]:
     """Rows of `process_id`, narrowed by `id` or else by `message_id`."""
-    if not caller(call).admin:
-        raise ApiError("ACCESS_DENIED", "Access denied!", status=403)
+    for_administrators(call)
+    of_extended_mode(call)
     rows = call.portal.subscriptions.of_process(call.credential, str(argument(call, "process_id") or ""))
     ids = {str(one) for one in sequence(argument(call, "id"))}
     messages = {str(one) for one in sequence(argument(call, "message_id"))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .entities import DEAL, EntityType
@@ -361,6 +362,16 @@ def types(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def bindings(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """What applications bound: app, event, handler, offline, ..."""
+    return [asdict(one) for one in portal.subscriptions.rows]
+
+
+def offline_queue(portal: Portal, _params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Events that applications fetch themselves: APP, EVENT_NAME, EVENT_DATA, PROCESS_ID (reserved), ERROR."""
+    return [dict(row) for row in portal.subscriptions.queue]
+
+
 READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
     "items": items,
     "workflows": workflows,
@@ -384,4 +395,6 @@ READERS: dict[str, Callable[[Portal, dict[str, Any]], Any]] = {
     "timeline_comments": timeline_comments,
     "origin_pairs": origin_pairs,
     "types": types,
+    "bindings": bindings,
+    "offline_queue": offline_queue,
 }

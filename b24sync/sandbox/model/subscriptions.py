@@ -14,6 +14,8 @@ from typing import Any
 from .records import Records, Row
 
 ON_OFFLINE = "ONOFFLINEEVENT"
+KEPT_S = 30 * 86400.0
+"""How long a reserved package is kept (offline-events.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,18 @@ class Subscriptions:
         self._told_at[app] = now
         return True
 
-    def reserve(self, rows: list[Row]) -> str:
+    def reserve(self, rows: list[Row], now: float) -> str:
         """Mark rows as being worked on; the id of the package."""
         process_id = secrets.token_hex(16)
         for row in rows:
-            row["PROCESS_ID"] = process_id
+            row.update(PROCESS_ID=process_id, RESERVED_AT=now)
         return process_id
+
+    def drop_abandoned(self, now: float) -> None:
+        """Packages that nobody has confirmed for thirty days are gone."""
+        for row in list(self.queue):
+            if row["PROCESS_ID"] and row["RESERVED_AT"] < now - KEPT_S:
+                self.queue.remove(row)
 
     def of_process(self, app: str, process_id: str) -> list[Row]:
         return self.queue.where(APP=app, PROCESS_ID=process_id) if process_id else []
