@@ -13,9 +13,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from b24sync.daemon.intake import BODY_S, MAX_BODY_BYTES, Answer, Intake
+from b24sync.daemon.intake import BODY_S, HOOK, MAX_BODY_BYTES, Answer, Intake
 
-HOOK = "/hooks/bitrix24"
 HEADERS_S = 5.0
 """How long a client may take to send its headers."""
 

@@ -1,4 +1,4 @@
-"""OAuth applications of the daemon's portals: their installation, their tokens, their client.
+"""OAuth applications of the daemon's portals: their installation, their tokens, their offline events.
 
 A local application "uses API only" gets one ONAPPINSTALL when it is saved (settings/app-installation/local-apps/).
 It carries tokens and nothing that proves its sender: its grant waits until the portal itself, at the address that
@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from b24sync.automation.engine import Work
-from b24sync.daemon.intake import OAUTH
+from b24sync.automation.offline import OFFLINE, START, OfflineEvents
+from b24sync.daemon.intake import HOOK, OAUTH
 from b24sync.daemon.wiring import Daemon
 from b24sync.errors import GiveUp
 from b24sync.portal.events import INSTALL, UNINSTALL, UPDATE, PortalEvent
@@ -73,7 +74,23 @@ def run_oauth_lane(daemon: Daemon, work: Work) -> None:
         raise GiveUp("Somebody claimed to install our application, but the portal does not know the token.")
     grants.put(grant)
     grants.forget(PENDING)
+    work.publish(Message(work.portal, OFFLINE, START))  # what it had bound is gone with every installation
     LOG.info("portal=%s the application is installed", work.portal)
+
+
+def run_offline_lane(daemon: Daemon, work: Work) -> None:
+    """Fetch the offline events of an installed application; where there is none, there is nothing to do."""
+    if daemon.portals[work.portal].oauth is None or AppGrants(daemon.store, work.portal).get() is None:
+        return
+    url = daemon.config.daemon.public_url
+    OfflineEvents(
+        daemon.app_client(work.portal),
+        daemon.store,
+        work.portal,
+        daemon.clock,
+        daemon.rules(work.portal).book,
+        f"{url.rstrip('/')}{HOOK}" if url else "",
+    ).run(work)
 
 
 def _grant(auth: dict[str, Any], now: float) -> Grant:

@@ -13,8 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from b24sync.automation.offline import OFFLINE, WAKE
 from b24sync.errors import StoreError
 from b24sync.portal.events import UNINSTALL, PortalEvent
+from b24sync.portal.offline_events import WAKE_UP
 from b24sync.store.group_commit import GroupCommit
 from b24sync.store.jobs import DISPATCH
 from b24sync.store.lanes import Message
@@ -22,6 +24,7 @@ from b24sync.transport.php_forms import NotReadable
 
 LOG = logging.getLogger("b24sync.intake")
 
+HOOK = "/hooks/bitrix24"
 MAX_BODY_BYTES = 256 * 1024
 """Events carry ids; the largest known ones, of bots and robots, take some kilobytes."""
 BODY_S = 5.0
@@ -119,7 +122,10 @@ class Intake:
     async def _publish(self, portal: str, event: PortalEvent) -> None:
         if event.name == UNINSTALL:
             await self._commit.publish(Message(portal, OAUTH, UNINSTALL))
-        await self._commit.publish(Message(portal, DISPATCH, event.kind, event.body))
+        if event.name == WAKE_UP:  # it carries nothing: what happened is fetched
+            await self._commit.publish(Message(portal, OFFLINE, WAKE))
+        else:
+            await self._commit.publish(Message(portal, DISPATCH, event.kind, event.body))
 
     async def _sender(self, token: str) -> str | None:
         """The portal that a token names. An unknown one makes us read the known ones again, but not too often."""

@@ -17,14 +17,18 @@ from functools import partial
 
 import uvicorn
 
-from b24sync.daemon.app import HOOK, PatientProtocol, Probes, create_app
+from b24sync.automation.offline import STATE
+from b24sync.daemon.app import PatientProtocol, Probes, create_app
 from b24sync.daemon.apps import Apps
-from b24sync.daemon.intake import Intake, Senders
+from b24sync.daemon.intake import HOOK, Intake, Senders
 from b24sync.daemon.probes import metrics_text, readiness
 from b24sync.daemon.questions import question_pages
 from b24sync.daemon.wiring import Daemon, application_tokens, questions_of
+from b24sync.store.app_grants import AppGrants
+from b24sync.store.cursors import read_cursor
 from b24sync.store.group_commit import GroupCommit
 from b24sync.store.portals import note_member
+from b24sync.transport.oauth import REINSTALL
 
 LOG = logging.getLogger("b24sync.serve")
 
@@ -156,12 +160,24 @@ def how_events_come(daemon: Daemon, tokens: dict[str, str]) -> list[str]:
     """What a person has to know about the way to us."""
     every = daemon.config.sweep.every
     url = daemon.config.daemon.public_url
+    offline = [line for name in daemon.portals for line in _offline_events(daemon, name)]
     if not url:
-        return [f"No [daemon] public_url: the portal cannot reach us, so we work by sweeps alone, every {every}."]
+        alone = "by sweeps and offline events" if offline else "by sweeps alone"
+        return [f"No [daemon] public_url: the portal cannot reach us, so we work {alone}, every {every}.", *offline]
     lines = [f"Events come to {url.rstrip('/')}{HOOK}, sweeps find every {every} what they missed."]
     lines += [
         f"Portal {name} has no application_tokens: its events are refused, it works by sweeps alone."
         for name in daemon.portals
         if name not in tokens.values()
     ]
-    return lines
+    return lines + offline
+
+
+def _offline_events(daemon: Daemon, portal: str) -> list[str]:
+    """How those of a portal with an application stood when the worker last looked."""
+    if daemon.portals[portal].oauth is None:
+        return []
+    if AppGrants(daemon.store, portal).get() is None:
+        return [f"Portal {portal}: no offline events: its application is not installed. To do: {REINSTALL}."]
+    state = read_cursor(daemon.store, portal, STATE)
+    return [f"Portal {portal}: {state or 'offline events are about to be bound'}."]

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from b24sync.automation.dispatch import BATCH
 from b24sync.automation.engine import Handler, Work
+from b24sync.automation.offline import OFFLINE, START
 from b24sync.automation.portal_rules import ITEM_LANES, START_LANE, PortalRules
 from b24sync.automation.questions import Questions
 from b24sync.automation.schedule import Schedule
@@ -128,7 +129,7 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
     def of_rules(run: Callable[[PortalRules, Work], None]) -> Callable[[Work], None]:
         return lambda work: run(daemon.rules(work.portal), work)
 
-    from b24sync.daemon.apps import run_oauth_lane
+    from b24sync.daemon.apps import run_oauth_lane, run_offline_lane
 
     def count_days(work: Work) -> None:
         recount(daemon.config, daemon.store, daemon.clock, work.portal, daemon.portals[work.portal])
@@ -138,6 +139,7 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
         DISPATCH: Handler(of_rules(PortalRules.dispatch), batch=BATCH),
         "cron:recount": Handler(count_days, limit_s=limit_s(daemon.config)),
         OAUTH: Handler(lambda work: run_oauth_lane(daemon, work)),
+        OFFLINE: Handler(lambda work: run_offline_lane(daemon, work)),
         "cron:retention": Handler(forget_old),
         "cron:sweep": Handler(of_rules(PortalRules.sweep)),
         START_LANE: Handler(of_rules(PortalRules.start_watching)),
@@ -150,10 +152,11 @@ def schedules(daemon: Daemon) -> list[Schedule]:
     lines = {"retention": RETENTION_LINE, "sweep": daemon.config.sweep.every}
     if is_wanted(daemon.config):
         lines["recount"] = daemon.config.recount.cron
+    of_applications = {"offline": daemon.config.sweep.every}
     return [
         Schedule(portal, name, line, config.zone)
         for portal, config in daemon.portals.items()
-        for name, line in lines.items()
+        for name, line in (lines | of_applications if config.oauth else lines).items()
     ]
 
 
@@ -163,5 +166,7 @@ def questions_of(daemon: Daemon) -> list[Questions]:
 
 
 def watch(daemon: Daemon) -> None:
-    """Ask for what rules need before they can miss nothing; `ready` says when it is there."""
-    Lanes(daemon.store, daemon.clock).publish_now([Message(name, START_LANE, "start") for name in daemon.portals])
+    """Ask for what rules need before they can miss nothing (`ready` says when it is there), and for what was missed."""
+    messages = [Message(name, START_LANE, "start") for name in daemon.portals]
+    messages += [Message(name, OFFLINE, START) for name, config in daemon.portals.items() if config.oauth]
+    Lanes(daemon.store, daemon.clock).publish_now(messages)

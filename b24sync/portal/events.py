@@ -60,6 +60,15 @@ class PortalEvent:
         """The event of an inbox message's payload."""
         return cls(_name(body), dict(body))
 
+    @classmethod
+    def queued(cls, row: Mapping[str, Any]) -> PortalEvent:
+        """A row of the queue of offline events, in the shape of a posted one (event-offline-get.md).
+
+        Raises NotReadable when it has no name.
+        """
+        tree = {"event": row.get("EVENT_NAME"), "data": row.get("EVENT_DATA"), "offline": row.get("TIMESTAMP_X")}
+        return cls(_name(tree), _hidden(tree))
+
     @property
     def data(self) -> dict[str, Any]:
         """`data` of an event; a robot's `properties`."""

@@ -22,19 +22,29 @@ LISTENS = re.compile(r"listens on (http://\S+)")
 class DaemonDesk:
     """A folder with a configuration, and `b24sync serve` over it. `port` is kept over restarts."""
 
-    def __init__(self, folder: Path, sandbox: SandboxProcess, more: str, *, port: int = 0, sweep: str = "1h") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sandbox: SandboxProcess,
+        more: str,
+        *,
+        port: int = 0,
+        sweep: str = "1h",
+        public_url: str = "http://127.0.0.1",
+    ) -> None:
         self.folder = folder
         self.sandbox = sandbox
         self._more = more
         self._sweep = sweep
         self.port = port
+        self._public_url = public_url
         self.process: CliProcess | None = None
         self.url = ""
 
     def configure(self) -> None:
         portal = self.sandbox.toml_block.replace("[limits]", f'application_tokens = ["{TOKEN}"]\n\n[limits]')
         store = f'[store]\nurl = "sqlite:///{self.folder / "store.db"}"\n'
-        daemon = f'[daemon]\nport = {self.port}\npublic_url = "http://127.0.0.1"\n[sweep]\nevery = "{self._sweep}"\n'
+        daemon = f'[daemon]\nport = {self.port}\npublic_url = "{self._public_url}"\n[sweep]\nevery = "{self._sweep}"\n'
         text = "\n\n".join([portal, store, daemon, self._more])
         (self.folder / "config.toml").write_text(text, encoding="utf-8")
 

@@ -32,8 +32,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
-from b24sync.daemon.app import HOOK
-from b24sync.daemon.intake import MAX_BODY_BYTES
+from b24sync.daemon.intake import HOOK, MAX_BODY_BYTES
 
 OTHER = "other0portal0token00000000000001"
 TWO_PORTALS = f"""

@@ -1,0 +1,241 @@
+"""Offline events: what the portal kept for our application while nobody listened, into the same lane as events.
+
+What rules wait for is bound once and found bound afterwards. A reservation of up to 500 rows is stored in the inbox,
+in one transaction with its id, and confirmed only then:
+
+    asked      stored before the request: an answer may get lost, and with it the id of what was reserved
+    taken      stored with the rows: they are ours, and still to be confirmed in the portal
+
+So a kill or a cut connection anywhere loses nothing: what was taken is confirmed by the next run, what was asked for
+and not answered is found in the list of the queue by its PROCESS_ID. An event that comes twice, or online as well,
+folds with itself, and a look at an item that did not change raises no cause.
+
+Nothing is read where the plan cannot reserve: reading would delete rows before they are stored, and what they tell,
+sweeps find. The changes that we make ourselves go through the webhook, so `auth_connector` cannot mark them: the
+snapshots of our own writes tell echoes apart, as with online events (design 6).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from b24sync.automation.dispatch import item_of
+from b24sync.automation.engine import Work
+from b24sync.automation.portals import TYPE_IDS
+from b24sync.automation.rulebook import RuleBook
+from b24sync.automation.triggers import TASK_KINDS
+from b24sync.clock import Clock
+from b24sync.errors import PortalBlocked, PortalRefused, PortalUnreachable, RetryLater
+from b24sync.portal import offline_events as queue
+from b24sync.portal.events import PortalEvent
+from b24sync.portal.offline_events import Package
+from b24sync.store.cursors import read_cursor, save_cursor, save_cursor_in
+from b24sync.store.engine import Store
+from b24sync.store.jobs import DISPATCH
+from b24sync.store.lanes import Lanes, Message
+from b24sync.transport.client import PortalClient
+from b24sync.transport.outcomes import Done, Refused
+from b24sync.transport.php_forms import NotReadable
+
+LOG = logging.getLogger("b24sync.offline")
+
+OFFLINE = "cron:offline"
+"""The lane: ticks of its schedule, and messages that ask for a run at once."""
+START, WAKE, AFTER = "start", "wake", "after"
+"""Kinds of such messages: a start or a new installation, the portal's call, a look after what came with a call."""
+STATE = "offline events: state"
+"""Cursor: what a person is told about them."""
+ASKED, TAKEN = "offline events: asked", "offline events: taken"
+"""Cursors: unix seconds of a reservation that is not answered; process and message ids of a stored one."""
+AIR_S = 5.0
+REFUSED = (
+    "the portal refuses offline events: {}. Let an administrator save the application's card in the portal (only his "
+    "installation may read them); meanwhile sweeps find what changed"
+)
+NOT_EXTENDED = (
+    "the portal's plan cannot reserve offline events (rest_offline_extended), and reading them otherwise deletes them "
+    "before they are stored: they are left alone, sweeps find what changed"
+)
+
+
+def events_of(book: RuleBook) -> list[str]:
+    """Names of the events that running rules need (api-reference/crm/deals/events/index.md, .../universal/events/)."""
+    found: set[str] = set()
+    for entity in book.entities():
+        word = entity.upper() if entity in TYPE_IDS else "DYNAMICITEM"
+        found |= {f"ONCRM{word}{verb}" for verb in ("ADD", "UPDATE", "DELETE")}
+        if entity == "deal":
+            found.add("ONCRMDEALMOVETOCATEGORY")
+    if any(handler.trigger.kind in TASK_KINDS for rule in book.running() for handler in rule.process.handlers):
+        found |= {"ONTASKUPDATE", "ONTASKCOMMENTADD"}
+    return sorted(found)
+
+
+class OfflineEvents:
+    """The queue of one portal's application. `client` is the application's; `hook`: where WAKE_UP may be posted."""
+
+    def __init__(
+        self, client: PortalClient, store: Store, portal: str, clock: Clock, book: Callable[[], RuleBook], hook: str
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._portal = portal
+        self._clock = clock
+        self._book = book
+        self._hook = hook
+        self._lanes = Lanes(store, clock)
+
+    def run(self, work: Work) -> None:
+        """Bind what is lacking (not on a mere wake-up call), then empty the queue into the inbox.
+
+        Cost: one request for what is bound, and two per 500 rows, at least one. Raises RetryLater while a reservation
+        may still be made whose answer was lost; what the client raises.
+        """
+        try:
+            if any(message.kind not in (WAKE, AFTER) for message in work.messages) and not self._bind():
+                return
+            self._confirm()
+            self._find_abandoned(work)
+            if self._empty(work) and self._hook:
+                again_at = self._clock.wall_s() + 1 + queue.WAKE_EVERY_S
+                work.publish(Message(self._portal, OFFLINE, AFTER, run_at=again_at))
+        except PortalRefused as refused:
+            self._tell(REFUSED.format(refused), logging.ERROR)
+
+    def _empty(self, work: Work) -> int:
+        """Take all that is there; how many rows."""
+        taken = 0
+        while True:
+            package = self._reserve()
+            self._take(package, work)
+            taken += len(package.rows)
+            if not package.is_full:
+                return taken
+
+    # -- binding ------------------------------------------------------------------------------------
+
+    def _bind(self) -> bool:
+        """Whether there is something to fetch."""
+        standing = queue.look(self._client)
+        if not standing.extended:
+            self._tell(NOT_EXTENDED, logging.WARNING)
+            return False
+        wanted = events_of(self._book())
+        lacking = [event for event in wanted if event not in standing.bound]
+        wake = self._hook if self._hook and self._hook not in standing.wakes else None
+        outcomes = queue.bind(self._client, lacking, wake) if lacking or wake else {}
+        refused = {event: said for event, said in outcomes.items() if isinstance(said, Refused)}
+        for event, said in refused.items():
+            if said.code == "ACCESS_DENIED":  # of a user who is no administrator, whatever the event
+                raise PortalRefused("event.bind", said.code, said.text)
+            LOG.warning(
+                "portal=%s %s cannot be bound, sweeps find it: %s: %s (are the application's scopes crm and task?)",
+                *(self._portal, event, said.code, said.text),
+            )
+        new = [event for event, said in outcomes.items() if isinstance(said, Done)]
+        if new:
+            LOG.info("portal=%s bound: %s", self._portal, ", ".join(new))
+        kinds = len(set(wanted) - set(refused))
+        how = "when the portal calls and with every sweep" if self._hook else "with every sweep"
+        self._tell(f"offline events of {kinds} kinds are fetched {how}", logging.INFO)
+        return True
+
+    def _tell(self, said: str, level: int) -> None:
+        """Say it when it is news."""
+        if read_cursor(self._store, self._portal, STATE) != said:
+            LOG.log(level, "portal=%s %s", self._portal, said)
+            save_cursor(self._store, self._portal, STATE, said)
+
+    # -- reading ------------------------------------------------------------------------------------
+
+    def _reserve(self) -> Package:
+        try:
+            return queue.reserve(self._client, lambda: self._note(ASKED, str(self._clock.wall_s())))
+        except (PortalRefused, PortalUnreachable, PortalBlocked):
+            self._note(ASKED, "")  # proven not executed
+            raise
+
+    def _take(self, package: Package, work: Work, *, answered: bool = True) -> None:
+        """Store a package in the inbox, then confirm it. `answered`: it is the answer to what was asked."""
+        messages, understood, wrong = self._sorted(package)
+        taken = {"process_id": package.process_id, "message_ids": understood, "wrong": wrong}
+
+        with self._store.write() as connection:
+            work.hold(connection)
+            self._lanes.publish(connection, messages)
+            if package.process_id and (understood or wrong):
+                save_cursor_in(self._store, connection, self._portal, TAKEN, json.dumps(taken))
+            if answered:
+                save_cursor_in(self._store, connection, self._portal, ASKED, "")
+        if package.rows:
+            LOG.info("portal=%s offline events taken=%d wrong=%d", self._portal, len(understood), len(wrong))
+        if package.rows and not package.process_id:
+            LOG.warning("portal=%s the portal gave offline events without reserving them", self._portal)
+        self._confirm()
+
+    def _sorted(self, package: Package) -> tuple[list[Message], list[str], list[str]]:
+        """Messages for the inbox; message ids of the rows behind them; those of rows that are not understood."""
+        messages: list[Message] = []
+        understood: list[str] = []
+        wrong: list[str] = []
+        for row in package.rows:
+            event = _event_of(row)
+            message_id = str(row.get("MESSAGE_ID") or "") if isinstance(row, Mapping) else ""
+            if event is None:
+                LOG.error("portal=%s an offline event is not understood: %.500r", self._portal, row)
+            else:
+                messages.append(Message(self._portal, DISPATCH, event.kind, event.body))
+            if message_id:
+                (wrong if event is None else understood).append(message_id)
+        return messages, understood, wrong
+
+    # -- ending what was begun ----------------------------------------------------------------------
+
+    def _confirm(self) -> None:
+        """Tell the portal what is stored. A second time changes nothing, and finds nothing."""
+        stored = read_cursor(self._store, self._portal, TAKEN)
+        if not stored:
+            return
+        taken = json.loads(stored)
+        for tell, ids in ((queue.mark_wrong, taken["wrong"]), (queue.confirm, taken["message_ids"])):
+            try:
+                if ids:
+                    tell(self._client, taken["process_id"], ids)
+            except PortalRefused as refused:
+                LOG.warning("portal=%s offline events are stored, but stay reserved: %s", self._portal, refused)
+        self._note(TAKEN, "")
+
+    def _find_abandoned(self, work: Work) -> None:
+        """Take what was reserved for an answer that never came; a store that is new or was lost looks as well."""
+        asked = read_cursor(self._store, self._portal, ASKED)
+        if asked == "":
+            return
+        found = queue.abandoned(self._client)
+        for process_id in found:
+            LOG.warning("portal=%s offline events of a lost answer are taken: %s", self._portal, process_id)
+            self._take(queue.reserved(self._client, process_id), work, answered=False)
+        wait_s = float(asked or 0.0) + self._client.gate.limits.request_cap_s + AIR_S - self._clock.wall_s()
+        if wait_s > 0 and not found:
+            raise RetryLater(
+                "A reservation of offline events got no answer; it may still be made.", retry_after_s=wait_s
+            )
+        self._note(ASKED, "")
+
+    def _note(self, cursor: str, value: str) -> None:
+        save_cursor(self._store, self._portal, cursor, value)
+
+
+def _event_of(row: Any) -> PortalEvent | None:
+    """None when nobody can say what it is about."""
+    if not isinstance(row, Mapping):
+        return None
+    try:
+        event = PortalEvent.queued(row)
+    except NotReadable:
+        return None
+    entity, item_id = item_of(event)
+    is_foreign = not entity and not event.name.startswith("ONCRMDYNAMICITEM")
+    return event if is_foreign or (entity and item_id is not None) else None
