@@ -51,10 +51,7 @@ STATE = "offline events: state"
 ASKED, TAKEN = "offline events: asked", "offline events: taken"
 """Cursors: unix seconds of a reservation that is not answered; process and message ids of a stored one."""
 AIR_S = 5.0
-REFUSED = (
-    "the portal refuses offline events: {}. Let an administrator save the application's card in the portal (only his "
-    "installation may read them); meanwhile sweeps find what changed"
-)
+ADMINISTRATOR = "let an administrator save the application's card in the portal: only his installation may read them"
 NOT_EXTENDED = (
     "the portal's plan cannot reserve offline events (rest_offline_extended), and reading them otherwise deletes them "
     "before they are stored: they are left alone, sweeps find what changed"
@@ -103,7 +100,8 @@ class OfflineEvents:
                 again_at = self._clock.wall_s() + 1 + queue.WAKE_EVERY_S
                 work.publish(Message(self._portal, OFFLINE, AFTER, run_at=again_at))
         except PortalRefused as refused:
-            self._tell(REFUSED.format(refused), logging.ERROR)
+            said = f"the portal refuses offline events, sweeps find what changed: {refused} What to do: {ADMINISTRATOR}"
+            self._tell(said, logging.ERROR)
 
     def _empty(self, work: Work) -> int:
         """Take all that is there; how many rows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +110,8 @@ def _examine(app: App, options: dict[str, Any], shown: _Shown) -> None:
     shown.findings(examine(patient))
     if app.config.rules:
         shown.findings([_rule_files(app)])
+    if app.portal_config.oauth is not None and not shown.stopped:
+        shown.findings(_offline_events(app))
 
 
 def _rule_files(app: App) -> Finding:
@@ -122,6 +124,44 @@ def _rule_files(app: App) -> Finding:
     if complaints:
         return error("rules", "; ".join(complaints), "mend the rule file, or its table [rules.NAME]")
     return ok("rules", f"{', '.join(rule.name for rule in book.running()) or 'none'} would run")
+
+
+def _offline_events(app: App) -> Iterator[Finding]:
+    """How offline events stand. Cost: three requests."""
+    from b24sync.automation.offline import ADMINISTRATOR, NOT_EXTENDED, events_of
+    from b24sync.automation.rulebook import load_rules
+    from b24sync.daemon.wiring import Daemon
+    from b24sync.portal import offline_events as queue
+    from b24sync.provisioning.findings import error, ok, warning
+    from b24sync.store.app_grants import AppGrants
+    from b24sync.transport.oauth import REINSTALL
+
+    check = "offline events"
+    if AppGrants(app.store, app.portal).get() is None:
+        yield warning(check, "the application of [portal.oauth] is not installed", REINSTALL)
+        return
+    try:
+        client = Daemon(app.config, {app.portal: app.portal_config}, app.store, app.clock).app_client(app.portal)
+        standing = queue.look(client, "interactive")
+        waiting, wrong = (queue.count(client, wrong=wrong) for wrong in (False, True))
+    except PortalRefused as refused:
+        yield error(check, str(refused), ADMINISTRATOR)
+        return
+    except (*PORTAL_ERRORS, ConfigError) as cause:
+        yield error(check, str(cause), "check [portal.oauth] and the application's card in the portal", cause.exit_code)
+        return
+    lacking = sorted(set(events_of(load_rules(app.config))) - standing.bound)
+    if wrong:
+        todo = "the daemon's log has each of them as an error; sweeps find what they were about"
+        yield warning(check, f"{wrong} could not be understood and are kept in the portal, marked as wrong", todo)
+    if not standing.extended:
+        yield warning(check, NOT_EXTENDED, "nothing, or a plan that has it")
+    elif lacking:
+        yield warning(
+            check, f"not bound: {', '.join(lacking)}", "start `b24sync serve`: it binds them, or says why not"
+        )
+    else:
+        yield ok(check, f"{len(standing.bound)} kinds bound, {waiting} wait in the portal")
 
 
 def _ended(check: str, cause: B24SyncError, todo: str) -> Finding:

@@ -52,10 +52,10 @@ class Package:
         return len(self.rows) >= PAGE
 
 
-def look(client: PortalClient) -> Standing:
+def look(client: PortalClient, priority: Priority = PRIORITY) -> Standing:
     """What the plan allows and what is bound. Cost: one request. A portal that cannot tell is believed to allow."""
     commands = {"feature": Command("feature.get", {"CODE": "rest_offline_extended"}), "bound": Command("event.get", {})}
-    answers = client.read_all(commands, priority=PRIORITY)
+    answers = client.read_all(commands, priority=priority)
     feature, bound = answers["feature"], answers["bound"]
     told = feature.result.get("value") if isinstance(feature, Done) and isinstance(feature.result, Mapping) else None
     rows = _rows(bound.result) if isinstance(bound, Done) else []

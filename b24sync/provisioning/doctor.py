@@ -106,7 +106,7 @@ def _files(patient: Patient) -> Iterator[Finding]:
             "[daemon] public_url is not set: the daemon works by sweeps alone, minutes later",
             "set public_url and an outgoing webhook in the portal, if that is too slow",
         )
-    if config.daemon.public_url and not patient.portal_config.application_tokens:
+    if config.daemon.public_url and not (patient.portal_config.application_tokens or patient.portal_config.oauth):
         yield error(
             "public address",
             "public_url is set, and no application_tokens: no event would be accepted",

@@ -5,6 +5,7 @@ Judged by the sandbox: its tasks, its queue, its bindings and its ledger of call
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_process import CliProcess
 from daemon_desk import DaemonDesk
 from daemon_process import DaemonProcess, events_of, store_of, wait_until
-from sandbox_process import SandboxProcess, running_sandbox
+from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
 from b24sync.automation.engine import Engine
 from b24sync.automation.offline import ASKED, OFFLINE, START, STATE, TAKEN, WAKE
@@ -89,6 +91,15 @@ def bound(sandbox: SandboxProcess) -> set[str]:
 def cursor(folder: Path, name: str) -> str | None:
     with store_of(folder) as store:
         return read_cursor(store, "main", name)
+
+
+def doctor(folder: Path) -> str:
+    """What doctor finds about offline events: `state: said`."""
+    command = CliProcess(["--config", folder / "config.toml", "doctor", "--json"], cwd=PROJECT)
+    out, err = command.communicate(timeout=60)
+    assert "Traceback" not in err, err
+    rows = [row for row in json.loads(out)["findings"] if row["check"] == "offline events"]
+    return "\n".join(f"{row['state']}: {row['said']} {row['todo']}" for row in rows)
 
 
 def kill(worker: DaemonProcess) -> None:
@@ -240,6 +251,7 @@ def test_a_row_that_nobody_understands_is_marked_and_told(
         assert [(row["EVENT_NAME"], row["ERROR"]) for row in queued(sandbox)] == [("ONCRMDEALUPDATE", 1)]
         assert lane.events() == [f"ONCRMDEALADD:{deal}"]
         assert "is not understood" in caplog.text
+        assert doctor(tmp_path).split(" and ")[0] == "warning: 1 could not be understood"
         lane.run()
         assert lane.events() == [f"ONCRMDEALADD:{deal}"], "a marked row is not read again"
 
@@ -249,18 +261,21 @@ def test_without_reservations_the_queue_is_left_alone(sandbox: SandboxProcess, t
     with lane_of(tmp_path, sandbox) as lane:
         lane.run()
         assert (bound(sandbox), sandbox.calls(method="event.offline")) == (set(), [])
+        assert doctor(tmp_path).startswith("warning: the portal's plan cannot reserve")
         assert "rest_offline_extended" in "\n".join(how_events_come(lane.daemon, {}))
         sandbox.switch(offline_extended=True)
         lane.run()
         assert bound(sandbox) == BOUND, "a better plan is noticed with the next look"
+        assert doctor(tmp_path).strip() == "ok: 4 kinds bound, 0 wait in the portal"
 
 
 def test_a_user_without_rights_is_told_what_to_do(sandbox: SandboxProcess, tmp_path: Path) -> None:
     with lane_of(tmp_path, sandbox, user_id=20) as lane:
         lane.run()
         said = lane.cursor(STATE) or ""
-        assert "Offline events binding requires administrator" in said and "Let an administrator" in said
+        assert "Offline events binding requires administrator" in said and "let an administrator" in said
         assert (bound(sandbox), lane.dead()) == (set(), [])
+        assert doctor(tmp_path).startswith("error: event.offline.list was refused")
 
 
 def test_a_dead_application_does_not_stop_the_webhook(sandbox: SandboxProcess, tmp_path: Path) -> None:
