@@ -373,7 +373,7 @@ def _environment() -> dict[str, Any]:
 def load_config(path: Path) -> Config:
     """Read and check `path`. Raises ConfigError that lists every wrong key, without values."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
             f"There is no configuration at {path}.",
@@ -382,8 +382,10 @@ def load_config(path: Path) -> Config:
                 "or go to the folder that has one, or name it with --config FILE",
             ],
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} cannot be read: it is no text in UTF-8; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     return build_config(raw, path.resolve().parent)

@@ -280,7 +280,7 @@ def suggest(options: dict[str, Any], file: Path, entity: str | None, sheet: str 
     Example: b24sync import suggest deals.xlsx > deals.toml
     """
     from b24sync.importing.fields import entity_type_id
-    from b24sync.importing.source import open_source
+    from b24sync.importing.source import open_source, refuse_heading
     from b24sync.importing.suggest import Suggestion
     from b24sync.portal.directory import read_directory
 
@@ -288,6 +288,7 @@ def suggest(options: dict[str, Any], file: Path, entity: str | None, sheet: str 
     if entity and number is None:
         raise click.UsageError(f"--entity is deal, lead, contact, company or item:<entityTypeId>, not {entity}.")
     with open_source(file, sheet=sheet) as source:
+        refuse_heading(source)
         suggestion = Suggestion(source, entity=entity)
         if Path(options["config"]).exists():
             with opened(options) as app:

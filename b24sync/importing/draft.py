@@ -7,7 +7,7 @@ Drafts are spooled in the store between reading and writing, so they have a comp
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
@@ -68,6 +68,8 @@ class RowError:
     value: str | None
     code: str
     message: str
+    readable: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """As a draft's `fields`, what of the row could be read: names in it that lead nowhere are told at the same time."""
 
 
 def draft_to_json(draft: Draft) -> str:

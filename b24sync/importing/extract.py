@@ -100,6 +100,7 @@ class Extractor:
         problems: list[_Problem] = []
         if not key or len(key) > MAX_KEY_CHARS or key[0] == "#" or key == self._header[self._key]:
             problems = self._key_problems(key, cells)
+        named = not problems
         for index, field, memo, convert, when_empty, extend, column in self._steps:
             text = cells[index]
             if text:
@@ -126,7 +127,7 @@ class Extractor:
         if len(cells) > len(self._header) or self._watched:
             problems += self._unplanned(cells)
         if problems:
-            return _row_error(line, key, problems)
+            return _row_error(line, key, problems, result if named else {})
         return Draft(line, str(key), result)
 
     def _key_problems(self, key: str, cells: list[str]) -> list[_Problem]:
@@ -490,7 +491,7 @@ def _problem(column: str, text: str, bad: BadValue) -> _Problem:
     return _Problem(column, shown, bad.code, f'column "{column}": "{shown}": expected {bad.expected}')
 
 
-def _row_error(line: int, key: str, problems: Sequence[_Problem]) -> RowError:
+def _row_error(line: int, key: str, problems: Sequence[_Problem], readable: dict[str, Any]) -> RowError:
     first = problems[0]
     message = "; ".join(problem.message for problem in problems)
-    return RowError(line, str(key) or None, first.column, first.value, first.code, message)
+    return RowError(line, str(key) or None, first.column, first.value, first.code, message, readable)

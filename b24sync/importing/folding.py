@@ -7,6 +7,7 @@ one only, the amount of the deal is the sum of its lines.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -36,9 +37,7 @@ def _folded(lines: Sequence[Draft | RowError]) -> Draft | RowError:
         if isinstance(line, RowError):
             if line is first or len(lines) == 1:
                 return line
-            return RowError(
-                first.line, line.key, line.column, line.value, line.code, f"line {line.line}: {line.message}"
-            )
+            return replace(line, line=first.line, message=f"line {line.line}: {line.message}")
     drafts = [line for line in lines if isinstance(line, Draft)]
     merged: dict[str, Any] = {}
     rows = []

@@ -66,7 +66,10 @@ def _portal_beside(sample: Path) -> PortalWords:
 
 def _told(result: Draft | RowError) -> dict[str, Any]:
     if isinstance(result, RowError):
-        return {"error": result.code, **{name: value for name, value in asdict(result).items() if name != "code"}}
+        return {
+            "error": result.code,
+            **{name: value for name, value in asdict(result).items() if name not in ("code", "readable")},
+        }
     return {
         "line": result.line,
         "key": result.key,

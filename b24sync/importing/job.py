@@ -31,7 +31,7 @@ from b24sync.importing.mapping import Mapping
 from b24sync.importing.multifields import CLASSIC, MultifieldDialect, has_multifields
 from b24sync.importing.product_rows import ItemRows, ProductRowsWriter
 from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fields_from_json, user_field_types
-from b24sync.importing.source import Source, open_source
+from b24sync.importing.source import Source, open_source, refuse_heading
 from b24sync.importing.updates import (
     Change,
     ItemUpdater,
@@ -201,6 +201,7 @@ class ImportJob:
         self._portal_holds = directory.also["ours"].total != 0
         self.plan.existing = directory.also["ours"].total or 0
         with file if isinstance(file, Source) else open_source(file, sheet=sheet) as source:
+            refuse_heading(source, self._mapping.key.strip())
             extractor = Extractor(
                 self._mapping, source.header, portal_tz=self._zone, uf_types=user_field_types(directory)
             )
@@ -270,11 +271,11 @@ class ImportJob:
         piece: list[RunRow] = []
         for result in results:
             self.plan.rows += 1
-            ready = result if isinstance(result, RowError) else resolver.prepare(result)
+            if isinstance(result, RowError) and len(self.plan.problems) < MOST_PROBLEMS:
+                self.plan.problems.append(f"line {result.line}: {result.message}")
+            ready = resolver.with_misses(result) if isinstance(result, RowError) else resolver.prepare(result)
             if isinstance(ready, RowError):
                 piece.append(RunRow(ready.line, ready.key, "refused", None, ready.code, ready.message))
-                if ready.code != UNRESOLVED and len(self.plan.problems) < MOST_PROBLEMS:
-                    self.plan.problems.append(f"line {ready.line}: {ready.message}")
             else:
                 if self._preset is None and ADDRESS in ready.fields:
                     self._preset = read_preset(self._client, self._mapping.entity_type_id)

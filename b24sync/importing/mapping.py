@@ -127,8 +127,10 @@ def load_mapping(path: Path) -> Mapping:
     """Read and check `path`. Raises: ConfigError listing every mistake, with its line where it can be told."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot be read: it is no text in UTF-8; save it as UTF-8") from error
     return parse_mapping(text, name=str(path))
 
 
@@ -201,8 +203,19 @@ def _shape_problems(raw: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]
             elif found["type"] == "missing":
                 message = "is missing"
             else:
-                message = found["msg"]
+                message = _WANTED.get(found["type"], found["msg"])
             yield path, f"{_dotted(path)}: {message}"
+
+
+_WANTED = {
+    "string_type": 'must be a text, in quotation marks: "7"',
+    "dict_type": 'must be a table, like { "a" = "b" }',
+    "model_type": 'must be a field\'s name or a table: { field = "title" }',
+    "model_attributes_type": 'must be a field\'s name or a table: { field = "title" }',
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
+"""By pydantic's type of mistake, what a TOML file has to say instead."""
 
 
 def _dotted(path: tuple[str, ...]) -> str:

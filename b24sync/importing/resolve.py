@@ -121,6 +121,11 @@ class Resolver:
         self._fields = {name: find_field(mapping.entity, name) for name in mapping.fields_used}
         self.misses = MissReport()
 
+    def with_misses(self, error: RowError) -> RowError:
+        """A row that cannot be written anyway, with the misses of what could be read of it."""
+        missed = self.prepare(Draft(error.line, error.key or "", error.readable))
+        return replace(error, message=f"{error.message}; {missed.message}") if isinstance(missed, RowError) else error
+
     def prepare(self, draft: Draft) -> Prepared | RowError:
         """Resolve one draft. A row with misses becomes one RowError that names them all."""
         out: dict[str, Any] = {}

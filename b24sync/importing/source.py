@@ -10,6 +10,7 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,8 @@ MAPPING_SHEET = "b24sync"
 """The hidden sheet of a workbook that `import template` made."""
 MAX_CELL_CHARS = 1_000_000
 """No cell is longer: in CSV it is a quotation mark that is never closed, with the rest of the file in it."""
+HEADING_ROWS = 20
+"""How far down titles are looked for, where the first row holds none."""
 _CHUNK_BYTES = 1 << 20
 _DATA_LIKE = re.compile(r"[-+]?\d[\d .,:/\-]*|[^@\s]+@[^@\s]+\.[^@\s]+", re.ASCII)
 
@@ -84,6 +87,21 @@ class Source(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def refuse_heading(source: Source, wanted: str | None = None) -> None:
+    """Refuse a table with something above its titles: a row among the first that holds the title `wanted`, or, where
+    none is known, several cells under a first row of one.
+
+    Raises: SourceError, which names the line of the titles.
+    """
+    titles = [title for title in source.header if title]
+    if wanted in titles or (wanted is None and (len(titles) > 1 or len(source.header) == 1)):
+        return
+    for line, cells in islice(source.rows(), HEADING_ROWS):
+        if (wanted in cells) if wanted is not None else sum(map(bool, cells)) > 1:
+            above = ", ".join(f'"{title}"' for title in titles)
+            raise SourceError(f"{source.path}: line {line} seems to hold the titles; delete what is above it ({above})")
 
 
 def open_source(

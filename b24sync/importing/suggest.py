@@ -89,7 +89,7 @@ class Suggestion:
         """The filled cells of each column, of a sample of rows."""
         found: list[list[str]] = [[] for _ in self._source.header]
         for _, cells in islice(self._source.rows(), SAMPLE_ROWS):
-            self.rows += 1
+            self.rows += any(cells)
             for texts, cell in zip(found, cells, strict=False):
                 if cell:
                     texts.append(cell)

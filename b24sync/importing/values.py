@@ -278,7 +278,9 @@ def moment_parser(written_format: str | None) -> Moment:
         try:
             moment = fast(text) if fast else dt.datetime.strptime(text, written_format)
         except ValueError as error:
-            raise BadValue("BAD_DATE", f"a date like {_example(written_format)}") from error
+            raise BadValue(
+                "BAD_DATE", f'a date like {_example(written_format)}, as format = "{written_format}" says'
+            ) from error
         return _in_range(moment), has_time
 
     return parse

@@ -37,11 +37,12 @@ key = "Id"
 "Ответственный" = { field = "assigned_by", map = { "Вера" = "vera@example.com" } }
 "Компания" = { field = "company", match = "title", create = true }
 "Качество" = "UF_CRM_QUALITY"
+"Дата" = "begin_date"
 [constants]
 pipeline = "Продажи"
 currency = "RUB"
 """
-HEADER = ["Id", "Название", "Стадия", "Ответственный", "Компания", "Качество"]
+HEADER = ["Id", "Название", "Стадия", "Ответственный", "Компания", "Качество", "Дата"]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_names_become_ids_and_a_company_is_made_once_for_all_rows_that_name_it(d
 def test_every_miss_is_told_before_the_first_write_and_refuses_only_its_rows(desk: Desk) -> None:
     rows = [
         ["1", "А", "Новоя", "Вера", "", ""],
-        ["2", "Б", "Новая", "gleb@example.com", "", "Тёплый"],
+        ["2", "Б", "Новая", "gleb@example.com", "", "Тёплый", "31.02.2026"],
         ["3", "В", "Новая", "Вера", "", ""],
     ]
     ended = desk.run_import(desk.table("d.csv", HEADER, rows), desk.file("m.toml", MAPPING))
@@ -106,6 +107,7 @@ def test_every_miss_is_told_before_the_first_write_and_refuses_only_its_rows(des
     assert list(fates["1"]) == ["line", "key", "state", "portal_id", "code", "message"]
     assert (fates["1"]["line"], fates["1"]["state"], fates["1"]["code"]) == ("2", "refused", "UNRESOLVED")
     assert (fates["3"]["state"], fates["3"]["portal_id"]) == ("created", str(desk.items(2, "id")[0]["id"]))
+    assert fates["2"]["code"] == "BAD_DATE", "a row that cannot be read has its misses told with it"
     assert "Тёплый" in fates["2"]["message"] and "dismissed" in fates["2"]["message"]
     shown = desk.run("import", "show", str(ended.result["run"]))
     assert "UNRESOLVED" in shown.stdout

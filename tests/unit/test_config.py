@@ -263,6 +263,15 @@ def test_a_file_that_is_no_toml_is_told_with_its_path(tmp_path: Path, content: b
         load_config(tmp_path / "config.toml")
 
 
+def test_a_file_as_editors_on_windows_save_it_is_read_or_told_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[portal]\ntimezone = "Asia/Omsk"\n', encoding="utf-8-sig")
+    assert load_config(path).portal_named(None)[1].timezone == "Asia/Omsk"
+    path.write_bytes("# Настройки".encode("cp1251"))
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        load_config(path)
+
+
 def test_a_folder_for_a_file_is_told_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path)

@@ -77,6 +77,7 @@ colour = "red"
 "I" = { field = "created_time", tz = "Mars/Olympus" }
 "J" = { field = "opportunity", other = "0" }
 "K" = "UF_crm_x"
+"M" = { field = "title", map = "x", default = 7 }
 [columns."L"]
 field = "phone"
 [constants]
@@ -100,13 +101,15 @@ utm_term = "{a"
         'line 13: column "I": tz "Mars/Olympus" is no time zone',
         'line 14: column "J": other needs map',
         'line 15: column "K": deal has no field "UF_crm_x" that an import can fill; a user field\'s code is UF_',
-        'line 16: column "L": deal has no field "phone"',
-        'line 19: field "comments" is filled more than once: column "H", [constants] comments',
-        "line 21: [templates] additional_info: names no {column}",
-        'line 22: [templates] utm_term: a lone "{"',
+        'line 16: columns.M.map: must be a table, like { "a" = "b" }',
+        'line 16: columns.M.default: must be a text, in quotation marks: "7"',
+        'line 17: column "L": deal has no field "phone"',
+        'line 20: field "comments" is filled more than once: column "H", [constants] comments',
+        "line 22: [templates] additional_info: names no {column}",
+        'line 23: [templates] utm_term: a lone "{"',
     ]:
         assert expected in text, expected
-    assert len(found) == 16
+    assert len(found) == 18
 
 
 @pytest.mark.parametrize(
@@ -163,6 +166,12 @@ def test_a_table_or_time_is_no_constant() -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_mapping(tmp_path / "none.toml")
+
+
+def test_a_file_in_another_encoding_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_bytes('entity = "сделка"'.encode("cp1251"))
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        load_mapping(tmp_path / "m.toml")
 
 
 def test_a_template_is_split_at_its_columns() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from b24sync.importing.csv_source import CsvSource, sniff_separator
 from b24sync.importing.encodings import guess_single_byte
-from b24sync.importing.source import DateCell, NumberCell, SourceError, open_source
+from b24sync.importing.source import DateCell, NumberCell, SourceError, open_source, refuse_heading
 from b24sync.importing.xlsx_source import cell_text
 
 RUSSIAN = "Имя;Город;Комментарий\nИванов Пётр;Нижний Новгород;перезвонить после обеда\nООО «Ромашка»;Москва;№ 5\n"
@@ -360,6 +360,18 @@ def test_a_workbook_whose_parts_claim_an_encoding_that_cannot_be_read_is_refused
             new.writestr(name, old.read(name).replace(b'encoding="UTF-8"', b'encoding="' + encoding + b'"'))
     with pytest.raises(SourceError, match="not a readable"):
         open_source(odd)
+
+
+def test_what_stands_above_the_titles_is_told_with_their_line(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [["Заявки за март", None], [], ["Id", "Сумма"], ["1", 2]]
+    with open_source(workbook(tmp_path, {"A": rows})) as source:
+        for wanted in ("Id", None):
+            with pytest.raises(SourceError, match=r'line 3 seems to hold the titles.*\("Заявки за март"\)'):
+                refuse_heading(source, wanted)
+        refuse_heading(source, "Номер")
+    with open_source(workbook(tmp_path, {"A": rows[2:]})) as source:
+        for wanted in ("Id", "Номер", None):
+            refuse_heading(source, wanted)
 
 
 def test_a_closed_workbook_reads_no_more(tmp_path: Path) -> None:

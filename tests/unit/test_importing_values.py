@@ -165,7 +165,7 @@ def test_a_format_reads_its_form_and_real_date_cells_only() -> None:
     convert = values.date_converter("%m/%d/%y")
     assert convert("01/30/24") == "2024-01-30"
     assert convert(DateCell("2024-01-30")) == "2024-01-30"
-    with pytest.raises(BadValue, match="a date like 01/30/24"):
+    with pytest.raises(BadValue, match='a date like 01/30/24, as format = "%m/%d/%y" says'):
         convert("2024-01-30")
 
 
