@@ -189,6 +189,7 @@ class DaemonConfig(Closed):
 
 class SweepConfig(Closed):
     every: Duration = "10m"
+    deleted_every: Duration = "6h"
 
 
 class GroupsConfig(Closed):

@@ -22,7 +22,7 @@ from b24sync.bulk.client_groups import ClientGroups
 from b24sync.bulk.workflow_starts import StartRule, WorkflowStarts
 from b24sync.bulk.workflow_starts import resolve_rules as resolve_starts
 from b24sync.clock import Clock
-from b24sync.config import Config
+from b24sync.config import Config, seconds_of
 from b24sync.errors import (
     GiveUp,
     OutcomeUnknown,
@@ -93,7 +93,8 @@ class PortalRules:
         """The lane `cron:sweep`."""
         self.start()
         dispatcher = self.dispatcher()
-        Sweeps(self._client, self._store, self._portal, dispatcher.observer, self._lanes).run()
+        sweeps = Sweeps(self._client, self._store, self._portal, dispatcher.observer, self._lanes)
+        sweeps.run(seconds_of(self._config.sweep.deleted_every))
 
     def start_watching(self, work: Work) -> None:
         """The lane `rules`: ask for the baseline of what is not watched yet, and come again until it is."""

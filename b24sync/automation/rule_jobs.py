@@ -13,7 +13,7 @@ from b24sync.automation.causes import DELETED, DUE, Cause, comparable
 from b24sync.automation.context import Context, Site
 from b24sync.automation.engine import Work
 from b24sync.automation.items import Item
-from b24sync.automation.looks import look_at
+from b24sync.automation.looks import look_at, look_message
 from b24sync.automation.observe import cause_of
 from b24sync.automation.portals import type_id_of
 from b24sync.automation.process import Handler
@@ -50,7 +50,7 @@ class RuleJobs:
         if found is None:
             return
         cause_id, cause = found
-        item = self._item(client, cause)
+        item = self._item(client, cause, work)
         if item is None and cause.kind != DELETED:
             return  # gone meanwhile: nothing is left to act on
         item = item or Item(cause.entity, cause.entity_id, self._last_fields(cause))
@@ -84,7 +84,7 @@ class RuleJobs:
     def _due_cause(self, client: PortalClient, payload: Mapping[str, Any], work: Work) -> tuple[int, Cause] | None:
         """The moment has come; None where the field holds another one by now."""
         due, entity, item_id = payload["due"], str(payload["entity"]), int(payload["id"])
-        row = self._read(client, entity, item_id)
+        row = self._read(client, entity, item_id, work)
         if row is None or comparable(row.get(due["field"])) != comparable(due["value"]):
             return None
         cause = Cause(entity, item_id, DUE, due["field"], int(due["n"]), after=due["value"])
@@ -99,25 +99,31 @@ class RuleJobs:
                 found = self._site.observer.causes.add(connection, [row_of], "timer", now)
         return found[0].id, cause
 
-    def _item(self, client: PortalClient, cause: Cause) -> Item | None:
+    def _item(self, client: PortalClient, cause: Cause, work: Work) -> Item | None:
         """The item as it is now. Cost: none right after the look, else one request."""
         entity, item_id = cause.entity, cause.entity_id
         type_id = type_id_of(entity)
         last = self._site.observer.snapshots.read(entity, [item_id]).get(item_id)
         fields: Mapping[str, Any] | None = None if last is None or last.gone else last.fields
         if fields is not None and last is not None and client.clock.wall_s() - last.seen_at > FRESH_S:
-            fields = self._read(client, entity, item_id)
+            fields = self._read(client, entity, item_id, work)
         if fields is None or type_id is None:
             return None
         return Item(entity, item_id, fields, lambda: item_writes.get_item(client, type_id, item_id))
 
-    def _read(self, client: PortalClient, entity: str, item_id: int) -> Mapping[str, Any] | None:
-        """None when it does not exist. Raises RetryLater where the portal refuses to show it. Cost: one request."""
+    def _read(self, client: PortalClient, entity: str, item_id: int, work: Work) -> Mapping[str, Any] | None:
+        """None when it does not exist: then the dispatcher is to look, since its deletion is a cause.
+
+        Raises RetryLater where the portal refuses to show it. Cost: one request.
+        """
         look = look_at(client, self._book, {entity: [item_id]})
         refused = look.refused.get(entity)
         if refused is not None:
             raise RetryLater(f"{entity} {item_id} cannot be read: {refused.code} {refused.text}")
-        return look.rows[entity].get(item_id)
+        row = look.rows[entity].get(item_id)
+        if row is None:
+            work.publish(look_message(work.portal, entity, item_id))
+        return row
 
     def _last_fields(self, cause: Cause) -> Mapping[str, Any]:
         last = self._site.observer.snapshots.read(cause.entity, [cause.entity_id]).get(cause.entity_id)

@@ -93,6 +93,10 @@ class RuleBook:
         """Kinds of items that running rules wait for."""
         return sorted({entity for rule in self.running() for entity in rule.entities()})
 
+    def hears(self, entity: str, kind: str) -> bool:
+        """Whether a running rule waits for this kind of cause of this kind of item."""
+        return any(handler.trigger.kind == kind for _, handler in self.handlers(entity))
+
     def watched(self, entity: str) -> list[str]:
         """Fields of one kind of item that rules wait for changes of."""
         found: set[str] = set()

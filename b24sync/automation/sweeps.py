@@ -2,7 +2,8 @@
 
 Changed items by `updatedTime` since the cursor, with overlap; new ones by their ids, since an import may date them
 back; stages by the stage history, which also knows moves between pipelines that no outgoing webhook tells
-(api-reference/crm/deals/events/on-crm-deal-move-to-category.md); tasks of processes by CHANGED_DATE.
+(api-reference/crm/deals/events/on-crm-deal-move-to-category.md); tasks of processes by CHANGED_DATE. What was deleted
+shows in none of these: where a rule waits for it, all ids are walked from time to time.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
-from b24sync.automation.causes import moment_of
+from b24sync.automation.causes import DELETED, moment_of
 from b24sync.automation.dispatch import WHOLE_SECONDS_S, ask_message, since_cursor
 from b24sync.automation.looks import has_stages, look_message
 from b24sync.automation.observe import Observer
@@ -31,6 +33,8 @@ LOG = logging.getLogger("b24sync.sweeps")
 
 OVERLAP = timedelta(minutes=2)
 """Read again with every sweep: an item saved while a list was read may carry an earlier second."""
+A_FEW_GONE, MOST_GONE_SHARE = 100, 0.2
+"""More than that, of what there was, is not deleted between two walks without an event."""
 PIECE = 2500
 PAGE = 50
 
@@ -47,10 +51,11 @@ class Sweeps:
         self._observer = observer
         self._lanes = lanes
 
-    def run(self) -> int:
+    def run(self, deleted_every_s: float) -> int:
         """One sweep over everything that rules wait for; how many items are to be looked at.
 
-        Cost: per kind of item one request for each 2,500 items changed since the last one, at least two.
+        Cost: per kind of item one request for each 2,500 items changed since the last one, at least two. Every
+        `deleted_every_s`, for kinds whose deletion a rule waits for, one more for each 2,500 items that there are.
         """
         found = 0
         for entity in self._observer.book.entities():
@@ -58,6 +63,8 @@ class Sweeps:
                 continue  # its baseline comes first
             try:
                 found += self._sweep_items(entity)
+                if self._observer.book.hears(entity, DELETED):
+                    found += self._sweep_deleted(entity, deleted_every_s)
             except PortalRefused as error:
                 LOG.warning("portal=%s kind=%s cannot be swept: %s", self._portal, entity, error)
             if has_stages(entity):
@@ -102,6 +109,39 @@ class Sweeps:
         ]
         self._lanes.publish_now(messages)
         return len(messages)
+
+    def _sweep_deleted(self, entity: str, every_s: float) -> int:
+        """Ask for a look at those that were there and that a walk over all ids does not show."""
+        client, type_id = self._client_of_thread(), type_id_of(entity)
+        assert type_id is not None
+        name, now = f"rules: deleted {entity}", client.clock.wall_s()
+        walked_at = read_cursor(self._store, self._portal, name)
+        missing: set[int] = set()
+        if walked_at is not None:
+            if 0 <= now - float(walked_at) < every_s:
+                return 0
+            missing = self._missing(entity, walk(client, type_id, {}, ["id"]))
+            self._lanes.publish_now(look_message(self._portal, entity, item_id) for item_id in sorted(missing))
+        save_cursor(self._store, self._portal, name, str(now))
+        return len(missing)
+
+    def _missing(self, entity: str, rows: Iterable[Mapping[str, Any]]) -> set[int]:
+        missing: set[int] = set()
+        known = after = 0
+        for piece in chain(_pieces(rows), [[]]):
+            ids = {int(row["id"]) for row in piece}
+            upto = max(ids, default=None)
+            standing = self._observer.snapshots.standing(entity, after, upto)
+            known, after = known + len(standing), upto or after
+            missing.update(set(standing) - ids)
+        if len(missing) > max(A_FEW_GONE, known * MOST_GONE_SHARE):
+            # A webhook that has lost rights is shown an empty list, not a refusal.
+            LOG.error(
+                "portal=%s %d of %d items of kind %s are not shown: taken for lost rights, not for deletions",
+                *(self._portal, len(missing), known, entity),
+            )
+            return set()
+        return missing
 
     # -- tasks --------------------------------------------------------------------------------------
 

@@ -81,6 +81,19 @@ class Snapshots:
         statement = insert.on_conflict_do_update(index_elements=["portal", "entity", "entity_id"], set_=changed)
         self._store.many(connection, statement, rows)
 
+    def standing(self, entity: str, after: int, upto: int | None) -> list[int]:
+        """Ids above `after`, up to `upto` where given, that were not gone when they were last seen."""
+        query = select(snapshots.c.entity_id).where(
+            snapshots.c.portal == self._portal,
+            snapshots.c.entity == entity,
+            snapshots.c.gone.is_(False),
+            snapshots.c.entity_id > after,
+        )
+        if upto is not None:
+            query = query.where(snapshots.c.entity_id <= upto)
+        with self._store.read() as connection:
+            return list(connection.execute(query).scalars())
+
     def highest_id(self, entity: str) -> int:
         """The highest id ever seen; 0 where none was."""
         query = select(func.max(snapshots.c.entity_id)).where(

@@ -86,10 +86,10 @@ class RulesSite:
             self.run()
             time.sleep(0.05)
 
-    def sweep(self) -> None:
+    def sweep(self, *, deleted_every_s: float = 3600.0) -> None:
         """One sweep and what follows from it."""
         dispatcher = self.rules.dispatcher()
-        Sweeps(lambda: self.client, self.store, PORTAL, dispatcher.observer, self.engine.lanes).run()
+        Sweeps(lambda: self.client, self.store, PORTAL, dispatcher.observer, self.engine.lanes).run(deleted_every_s)
         self.run()
 
     def event(self, name: str, *ids: int) -> None:

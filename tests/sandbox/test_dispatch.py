@@ -159,6 +159,50 @@ def test_a_deal_that_is_gone_is_no_fault(site: RulesSite, planted: int) -> None:
     assert site.messages("dead", "waiting", "begun") == []
 
 
+DELETED = """
+from b24sync.automation import *
+
+@on("deal", deleted())
+def tell(deal, ctx):
+    ctx.tasks.ensure("tell", title=f"Удалена {deal.title}", responsible=5)
+
+@on("deal", changed("opportunity"))
+def sum_changed(deal, ctx): ...
+"""
+
+
+def test_a_deletion_without_an_event_is_found_once(
+    tmp_path: Path, sandbox: SandboxProcess, planted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, third = (add_deal(sandbox, title=title) for title in ("Вторая", "Третья"))
+    site = RulesSite(tmp_path, sandbox, {"deleted.py": DELETED})
+
+    def told_of() -> list[str]:
+        return sorted(task["TITLE"] for task in sandbox.state("tasks"))
+
+    site.sweep()
+    for deal_id in (planted, other):
+        sandbox.act("item.delete", entityTypeId=2, id=deal_id)
+    site.sweep()
+    assert told_of() == [], "all ids are walked from time to time only"
+    with monkeypatch.context() as few:
+        few.setattr("b24sync.automation.sweeps.A_FEW_GONE", 0)
+        site.sweep(deleted_every_s=0.0)
+        assert told_of() == [], "so many are lost rights"
+    for _ in range(2):
+        site.sweep(deleted_every_s=0.0)
+        assert told_of() == ["Удалена Вторая", "Удалена Старая"]
+    monkeypatch.setattr("b24sync.automation.rule_jobs.FRESH_S", -1.0)
+    site.edit(third, opportunity=5)
+    site.publish_events([("ONCRMDEALUPDATE", third)])
+    site.engine.run_lane(PORTAL, "dispatch")
+    sandbox.act("item.delete", entityTypeId=2, id=third)
+    site.run()
+    assert len(told_of()) == 3, "a job that finds its item gone has it looked at"
+    assert site.messages("dead") == []
+    site.close()
+
+
 DENIED = {"code": "ACCESS_DENIED", "text": "Access denied", "which": "all"}
 
 
