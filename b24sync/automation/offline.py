@@ -51,7 +51,10 @@ STATE = "offline events: state"
 ASKED, TAKEN = "offline events: asked", "offline events: taken"
 """Cursors: unix seconds of a reservation that is not answered; process and message ids of a stored one."""
 AIR_S = 5.0
-ADMINISTRATOR = "let an administrator save the application's card in the portal: only his installation may read them"
+ADMINISTRATOR = (
+    "let an administrator save the application's card in the portal (only his installation may read them, and only "
+    "where the plan has rest_offline_extended)"
+)
 NOT_EXTENDED = (
     "the portal's plan cannot reserve offline events (rest_offline_extended), and reading them otherwise deletes them "
     "before they are stored: they are left alone, sweeps find what changed"
@@ -84,6 +87,7 @@ class OfflineEvents:
         self._book = book
         self._hook = hook
         self._lanes = Lanes(store, clock)
+        self._starts = False
 
     def run(self, work: Work) -> None:
         """Bind what is lacking (not on a mere wake-up call), then empty the queue into the inbox.
@@ -91,6 +95,7 @@ class OfflineEvents:
         Cost: one request for what is bound, and two per 500 rows, at least one. Raises RetryLater while a reservation
         may still be made whose answer was lost; what the client raises.
         """
+        self._starts = any(message.kind == START for message in work.messages)
         try:
             if any(message.kind not in (WAKE, AFTER) for message in work.messages) and not self._bind():
                 return
@@ -142,10 +147,12 @@ class OfflineEvents:
         return True
 
     def _tell(self, said: str, level: int) -> None:
-        """Say it when it is news."""
-        if read_cursor(self._store, self._portal, STATE) != said:
+        """Say it at a start, and when it is news."""
+        known = read_cursor(self._store, self._portal, STATE)
+        if self._starts or known != said:
             LOG.log(level, "portal=%s %s", self._portal, said)
-            save_cursor(self._store, self._portal, STATE, said)
+        if known != said:
+            self._note(STATE, said)
 
     # -- reading ------------------------------------------------------------------------------------
 

@@ -162,8 +162,8 @@ def how_events_come(daemon: Daemon, tokens: dict[str, str]) -> list[str]:
     url = daemon.config.daemon.public_url
     offline = [line for name in daemon.portals for line in _offline_events(daemon, name)]
     if not url:
-        alone = "by sweeps and offline events" if offline else "by sweeps alone"
-        return [f"No [daemon] public_url: the portal cannot reach us, so we work {alone}, every {every}.", *offline]
+        sweeps = "sweeps" if offline else "sweeps alone"
+        return [f"No [daemon] public_url: the portal cannot reach us, so we work by {sweeps}, every {every}.", *offline]
     lines = [f"Events come to {url.rstrip('/')}{HOOK}, sweeps find every {every} what they missed."]
     lines += [
         f"Portal {name} has no application_tokens: its events are refused, it works by sweeps alone."

@@ -228,6 +228,12 @@ def test_a_lost_answer_leaves_nothing_reserved(sandbox: SandboxProcess, tmp_path
         lane.run(WAKE)
         assert (lane.events(), queued(sandbox), lane.cursor(ASKED)) == ([f"ONCRMDEALADD:{deal}"], [], "")
 
+        again = add_deal(sandbox)
+        sandbox.fault("cut_after", "event.offline.clear")
+        lane.run(WAKE)
+        assert sandbox.faults()[-1]["fired"] == 1
+        assert f"ONCRMDEALADD:{again}" in lane.events() and queued(sandbox) == [], "confirmed twice is confirmed"
+
         sandbox.fault("cut_before", "event.offline.get")
         lane.run(WAKE)
         since = len(sandbox.calls(method="event.offline.get"))

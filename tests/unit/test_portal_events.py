@@ -15,6 +15,7 @@ from b24sync.portal.events import HIDDEN, PLACEMENT, ROBOT, PortalEvent
 from b24sync.transport.php_forms import MAX_DEPTH, MAX_PAIRS, NotReadable, read_body, read_form
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "events"
+COMMENT = {"ID": 0, "MESSAGE_ID": 9, "TASK_ID": 5}
 FORM = "application/x-www-form-urlencoded"
 NAMES = sorted(path.stem for path in RECORDED.glob("*.form")) or ["absent"]
 
@@ -33,6 +34,49 @@ def flat(tree: Any, path: str = "") -> dict[str, str]:
 def received(body: dict[str, str] | bytes, content_type: str = FORM) -> PortalEvent:
     raw = body if isinstance(body, bytes) else urlencode(body).encode()
     return PortalEvent.received(raw, content_type)
+
+
+@pytest.mark.parametrize(
+    ("row", "posted"),
+    [
+        (
+            {"EVENT_NAME": "OnCrmDealUpdate", "EVENT_DATA": {"FIELDS": {"ID": 42}}},
+            {"event": "ONCRMDEALUPDATE", "data[FIELDS][ID]": "42"},
+        ),
+        (
+            {"EVENT_NAME": "ONCRMDYNAMICITEMUPDATE", "EVENT_DATA": {"FIELDS": {"ENTITY_TYPE_ID": "130", "ID": "7"}}},
+            {
+                "event": "ONCRMDYNAMICITEMUPDATE",
+                "data[FIELDS][ID]": "7",
+                "data[FIELDS][ENTITY_TYPE_ID]": "130",
+            },
+        ),
+        (
+            {
+                "EVENT_NAME": "ONTASKCOMMENTADD",
+                "EVENT_DATA": {"FIELDS_AFTER": {"ID": 0, "MESSAGE_ID": 9, "TASK_ID": 5}},
+            },
+            {
+                "event": "ONTASKCOMMENTADD",
+                "data[FIELDS_BEFORE]": "undefined",
+                "data[FIELDS_AFTER][ID]": "0",
+                "data[FIELDS_AFTER][MESSAGE_ID]": "9",
+                "data[FIELDS_AFTER][TASK_ID]": "5",
+            },
+        ),
+    ],
+)
+def test_an_offline_event_folds_with_the_same_one_posted(row: dict[str, Any], posted: dict[str, str]) -> None:
+    queued = PortalEvent.queued({"ID": "1", "TIMESTAMP_X": "2026-07-18T12:32:31+02:00", "MESSAGE_ID": "a", **row})
+    told = received({**posted, "ts": "1766047124"})
+    assert (queued.name, queued.kind) == (told.name, told.kind)
+    assert PortalEvent.stored(queued.body).kind == told.kind
+
+
+@pytest.mark.parametrize("row", [{}, {"EVENT_NAME": False}, {"EVENT_NAME": "x y"}])
+def test_an_offline_event_without_a_name_is_none(row: dict[str, Any]) -> None:
+    with pytest.raises(NotReadable):
+        PortalEvent.queued({**row, "EVENT_DATA": {"FIELDS": {"ID": 1}}})
 
 
 # -- recorded events -----------------------------------------------------------------------------------------------

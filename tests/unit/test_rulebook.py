@@ -10,6 +10,7 @@ import pytest
 
 from b24sync.automation.causes import CHANGED, ENTERED, Cause
 from b24sync.automation.observe import Writer, why_not
+from b24sync.automation.offline import events_of
 from b24sync.automation.params import Portal
 from b24sync.automation.rulebook import Rule, RuleBook, load_rules
 from b24sync.config import build_config
@@ -178,3 +179,20 @@ def test_yes_is_yes_in_yes_no_fields_and_in_lists(tmp_path: Path) -> None:
     params: Any = order(tmp_path, boss=1, field="Отказ").params
     assert [params.field.is_yes(value) for value in (True, "Y", "1", 44, "44", [44])] == [True] * 6
     assert [params.field.is_yes(value) for value in NO] == [False] * len(NO)
+
+
+def test_the_portal_keeps_what_running_rules_wait_for(tmp_path: Path) -> None:
+    lab = """
+from b24sync.automation import *
+
+lab = Process("lab", entity="item:130")
+
+@lab.on(task_completed("documents"))
+def go(item, ctx): ...
+"""
+    files = {"order.py": ORDER, "lab.py": lab}
+    assert events_of(book(tmp_path, files, lab={"enabled": False}, order={"enabled": False})) == []
+    kept = events_of(book(tmp_path, files, order={"boss": "a@x.ru"}))
+    deals = ["ONCRMDEALADD", "ONCRMDEALDELETE", "ONCRMDEALMOVETOCATEGORY", "ONCRMDEALUPDATE"]
+    items = [f"ONCRMDYNAMICITEM{verb}" for verb in ("ADD", "DELETE", "UPDATE")]
+    assert kept == [*deals, *items, "ONTASKCOMMENTADD", "ONTASKUPDATE"]
