@@ -76,7 +76,12 @@ def run(
         zone = app.portal_config.zone
         job = ImportJob(app.client, app.store, app.portal, app.clock, mapping, settings, zone, chosen.importer)
         plan = job.prepare(chosen.source)
-        _show_plan(plan, file, mapping.entity, too_old=min(job.history.too_old, plan.create))
+        _show_plan(plan, file, mapping.entity)
+        if plan.too_old and not plan.resumed:
+            fate = "their creation time goes to the fallback field"
+            if job.history.fallback is None:
+                fate = "the portal refuses such times; see [import] history_fallback and history"
+            say(f"  {plan.too_old} are older than the newest {mapping.entity} there: {fate}")
         for title in chosen.left_over:
             say(f'  column "{title}" is not imported: the portal has no field of that name')
         if dry_run:
@@ -114,7 +119,7 @@ def _source(
         yield chosen
 
 
-def _show_plan(plan: Plan, file: Path, entity: str, *, too_old: int) -> None:
+def _show_plan(plan: Plan, file: Path, entity: str) -> None:
     if plan.resumed:
         say(f"This file was interrupted before: going on; {plan.written_before} rows are written already.")
     told = [f"{plan.create} to create", f"{plan.skip} there", f"{plan.refuse} refused"]
@@ -135,8 +140,6 @@ def _show_plan(plan: Plan, file: Path, entity: str, *, too_old: int) -> None:
             else f"{plan.addresses_left} addresses stay as they are"
         )
         say(f"  {said}: an import sets them on new items only")
-    if too_old and not plan.resumed:
-        say(f"  {too_old} are older than the newest {entity} there: their creation time goes to the fallback field")
     if plan.duplicates:
         say(f"  the portal holds {plan.duplicates} duplicates of this file's keys; the lowest id counts")
     for problem in plan.problems:

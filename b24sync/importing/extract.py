@@ -31,6 +31,9 @@ _SHOWN_CHARS = 200
 _ABSENT: Any = object()
 _UNKNOWN: Any = object()
 
+TOTALS = frozenset({"Итого", "Итого:", "ИТОГО", "ИТОГО:", "Всего", "Всего:", "ВСЕГО", "Общий итог", "Grand Total"})
+"""What stands where a key would in the last row of a report."""
+
 _REFERENCE_KINDS = {
     Kind.USER: "user",
     Kind.USERS: "user",
@@ -98,7 +101,7 @@ class Extractor:
         key = cells[self._key]
         result = dict(self._constants)
         problems: list[_Problem] = []
-        if not key or len(key) > MAX_KEY_CHARS or key[0] == "#" or key == self._header[self._key]:
+        if not key or len(key) > MAX_KEY_CHARS or key[0] == "#" or key == self._header[self._key] or key in TOTALS:
             problems = self._key_problems(key, cells)
         named = not problems
         for index, field, memo, convert, when_empty, extend, column in self._steps:
@@ -138,6 +141,8 @@ class Extractor:
             return [_Problem(title, None, "NO_KEY", f'no key: column "{title}" is empty')]
         if key in values.SPREADSHEET_ERRORS:
             return [_Problem(title, key, "SPREADSHEET_ERROR", f'column "{title}": {key} instead of a key')]
+        if key in TOTALS:
+            return [_Problem(title, key, "TOTALS", f'column "{title}": "{key}" instead of a key: a line of totals')]
         if len(key) > MAX_KEY_CHARS:
             message = f'column "{title}": a key of {len(key)} characters; at most {MAX_KEY_CHARS} can be kept'
             return [_Problem(title, key, "KEY_TOO_LONG", message)]

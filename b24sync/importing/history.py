@@ -19,6 +19,8 @@ FIELDS = ("createdTime", "updatedTime", "movedTime", "createdBy", "updatedBy", "
 CREATED = "createdTime"
 NO_CREATION_TIME = 1e18
 """Sorts rows without a creation time last: the portal dates them now, and refuses older ones after that."""
+TOO_OLD = 2e18
+"""The place of a row whose creation time goes to the fallback field: the portal dates it now, too."""
 TRIES = 20
 
 
@@ -31,20 +33,16 @@ class History:
         self.fallback = fallback
         self.mapped = [name for name in sorted(fields_used) if api_name(entity, name) in FIELDS]
         self.ordered = sent and "created_time" in fields_used
-        self.too_old = 0
         self.refused = 0
-        self._floor: float | None = None
-
-    @property
-    def wants_floor(self) -> bool:
-        """Whether it matters how old the newest item is: without a fallback field the portal's refusal is told."""
-        return self.ordered and self.fallback is not None
+        self.floor = -NO_CREATION_TIME
+        """Creation time of the newest item there is: the portal refuses older ones."""
 
     def set_floor(self, newest: str | None, known_fields: Collection[str]) -> None:
         """`newest` is the creation time of the newest item there is. Raises ConfigError for an unknown fallback."""
-        if self.fallback not in known_fields:
+        if self.fallback is not None and self.fallback not in known_fields:
             raise ConfigError(f"[import] history_fallback: the {self._entity} has no field {self.fallback}.")
-        self._floor = None if newest is None else datetime.fromisoformat(newest).timestamp()
+        if newest is not None:
+            self.floor = datetime.fromisoformat(newest).timestamp()
 
     def place(self, fields: Mapping[str, Any]) -> float | None:
         """Where the row stands in the order of creation; None where there is no order."""
@@ -52,16 +50,13 @@ class History:
             return None
         text = fields.get(CREATED)
         created_at = datetime.fromisoformat(text).timestamp() if text else NO_CREATION_TIME
-        if self._floor is None or created_at >= self._floor:
-            return created_at
-        self.too_old += 1
-        return NO_CREATION_TIME
+        return TOO_OLD if created_at < self.floor and self.fallback is not None else created_at
 
     def for_portal(self, fields: dict[str, Any], place: float | None) -> dict[str, Any]:
         """The row's fields as they are sent."""
         if not self._sent:
             return {name: value for name, value in fields.items() if name not in FIELDS}
-        return self._aside(fields) if place == NO_CREATION_TIME and CREATED in fields else fields
+        return self._aside(fields) if place == TOO_OLD else fields
 
     def without(self, row: Row) -> Row | None:
         """The row once more without what the portal refused; None where nothing can be kept aside."""

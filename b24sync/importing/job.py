@@ -24,7 +24,7 @@ from b24sync.importing.draft import Draft, RowError
 from b24sync.importing.excerpt import fingerprint
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
 from b24sync.importing.fields import ADDRESS, MULTIFIELD_TYPES, Kind, find_field, product_field
-from b24sync.importing.history import History
+from b24sync.importing.history import NO_CREATION_TIME, History
 from b24sync.importing.importer import Importer
 from b24sync.importing.links import OWN_ORIGINATOR, TYPE_IDS, Links, created_key, find_links, target_of
 from b24sync.importing.mapping import Mapping
@@ -110,6 +110,8 @@ class Plan:
     """Rows whose item is there without their address: addresses are set on new items only."""
     companies_to_create: int = 0
     contacts_to_create: int = 0
+    too_old: int = 0
+    """Rows to be created that are older than the newest item there, which the portal does not take."""
     duplicates: int = 0
     incomplete: int = 0
     """Items that are there without their product rows or address, which are tried again."""
@@ -236,7 +238,7 @@ class ImportJob:
     def _make_plan(self, results: Iterator[Draft | RowError], directory: Directory, folder: Path) -> None:
         dialect = "add" if self._settings.way == "add" else "import"
         resolver = Resolver(self._mapping, directory, multifields_as=dialect, folder=folder)
-        if self.history.wants_floor:
+        if self.history.ordered:
             self.history.set_floor(newest_created(self._client, self._mapping.entity_type_id), directory.fields)
         links = self._spool(results, resolver)
         self.plan.problems.extend(resolver.misses.lines())
@@ -389,6 +391,10 @@ class ImportJob:
         self.plan.update = states.get(UPDATE, 0)
         self.plan.skip = states.get(SKIPPED, 0)
         self.plan.refuse = states.get("refused", 0)
+        if self.history.ordered:
+            self.plan.too_old = self._runs.pending_created(
+                self.run.id, before=self.history.floor, after=NO_CREATION_TIME
+            )
 
     # -- apply ------------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ from b24sync.portal.directory import Directory, nearest, normal
 from b24sync.portal.pairs import MIXED
 
 UNRESOLVED = "UNRESOLVED"
+FEW = 8
+"""So many names are all told, where none is near."""
 AUTHORS = frozenset({"created_by", "updated_by", "moved_by"})
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
@@ -35,10 +37,18 @@ class Miss(Exception):
         super().__init__(reason)
         self.ref = ref
         self.reason = reason
+        known = list(known)
         self.nearest = nearest(ref.value, known)
+        self.told = self.nearest or (known if len(known) <= FEW else [])
+
+    def at(self, ref: Ref) -> Miss:
+        """The same name in another column or row; what is near is not looked for again."""
+        again = Miss(ref, self.reason)
+        again.nearest, again.told = self.nearest, self.told
+        return again
 
     def words(self) -> str:
-        hint = f"; nearest: {', '.join(self.nearest)}" if self.nearest else ""
+        hint = f"; {'nearest:' if self.nearest else 'there is'} {', '.join(self.told)}" if self.told else ""
         hint += look_alike(self.ref.value, self.nearest[0]) if self.nearest else ""
         return f'column "{self.ref.column}": {self.ref.kind} "{self.ref.value}" {self.reason}{hint}'
 
@@ -240,7 +250,7 @@ class Resolver:
             if value.missing == "empty" or (value.missing is None and self._optional):
                 return None
             # The same name may stand in another column: the message names the one at hand.
-            raise Miss(value, found.reason, found.nearest)
+            raise found.at(value)
         return found
 
     def _resolve(self, ref: Ref, pipeline_id: int | None) -> Any:

@@ -276,6 +276,15 @@ class Runs:
                 return
             last = rows[-1]
 
+    def pending_created(self, run_id: int, *, before: float, after: float) -> int:
+        """How many rows wait to be written that stand so early or so late in the order of creation."""
+        created_at = run_rows.c.created_at
+        query = select(func.count()).where(
+            run_rows.c.run_id == run_id, run_rows.c.state == PENDING, (created_at < before) | (created_at > after)
+        )
+        with self._store.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def row_states(self, run_id: int) -> dict[str, int]:
         """How many rows are pending, skipped, refused - before the ledger has its say."""
         query = select(run_rows.c.state, func.count()).where(run_rows.c.run_id == run_id).group_by(run_rows.c.state)

@@ -97,7 +97,7 @@ def test_every_miss_is_told_before_the_first_write_and_refuses_only_its_rows(des
     assert (ended.result["created"], ended.result["refused"]) == (1, 2)
     assert 'stage "Новоя" is not in pipeline "Продажи"; nearest: Новая' in ended.stderr
     assert 'user "gleb@example.com" is dismissed' in ended.stderr
-    assert 'enumeration "Тёплый" is not in the list' in ended.stderr
+    assert 'enumeration "Тёплый" is not in the list of UF_CRM_QUALITY; there is Горячий, Холодный' in ended.stderr
     assert [deal["originId"] for deal in desk.items(2, "originId")] == ["3"]
 
     report = desk.folder / "fates.csv"
@@ -214,6 +214,12 @@ def test_times_that_the_portal_would_refuse_go_to_the_fallback_field(desk: Desk)
     ended = desk.run_import(file, desk.file("m.toml", HISTORY_MAPPING))
     assert (ended.code, ended.result["created"]) == (0, 2), ended
     assert "2 are older than the newest deal" in ended.stderr
+    desk.configure("")
+    rows.append(["3", "Ещё старее", "05.03.2022 10:00"])
+    without = desk.run_import(
+        desk.table("d.csv", ["Id", "Название", "Создана"], rows), desk.file("m.toml", HISTORY_MAPPING), "--dry-run"
+    )
+    assert "1 are older than the newest deal there: the portal refuses such times" in without.stderr, without
     kept = {deal["originId"]: str(deal["UF_CRM_SOURCE_DATE"]) for deal in desk.items(2, "originId,UF_CRM_SOURCE_DATE")}
     assert kept["1"].startswith("2024-03-05T10:00:00") and kept["2"].startswith("2023-03-05T10:00:00")
 

@@ -168,6 +168,7 @@ def test_rows_without_a_usable_key_are_refused() -> None:
     assert refusal(maker, "", "").message == "the row is empty"
     assert refusal(maker, "x" * 256, "a").code == "KEY_TOO_LONG"
     assert refusal(maker, "Id", "A").code == "HEADER_AGAIN"
+    assert refusal(maker, "Итого:", "A").code == "TOTALS"
     assert draft(maker, "Id", "other").key == "Id"
 
 
