@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import requests
+from forked_process import CliProcess
 
 from b24sync.clock import SystemClock
 from b24sync.store.engine import Store, open_store
@@ -48,26 +46,16 @@ def update_of(deal: int | str, token: str = TOKEN, **more: str) -> dict[str, str
 
 
 class DaemonProcess:
-    """`b24sync serve` or another command that runs until it is stopped; what it says goes into a file."""
+    """`b24sync serve` or another command that runs until it is stopped."""
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.folder = folder
-        self.said_file = folder / f"said-{time.monotonic_ns()}.txt"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("B24SYNC_")}
-        with self.said_file.open("w", encoding="utf-8") as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "b24sync", "--config", str(folder / "config.toml"), *words],
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                cwd=PROJECT,
-                env={**clean, "PYTHONUTF8": "1"},
-            )
+        self.process = CliProcess(["--config", folder / "config.toml", *words], cwd=PROJECT)
         self.session = requests.Session()
         self.session.trust_env = False
 
     def said(self) -> str:
-        return self.said_file.read_text(encoding="utf-8")
+        return self.process.said("out") + self.process.said("err")
 
     def wait_to_say(self, pattern: str) -> re.Match[str]:
         """What it says, as soon as it matches."""

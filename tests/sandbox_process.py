@@ -8,15 +8,18 @@ with running_sandbox(scale=60, costs={"crm.item.batchImport": 0.05}) as sandbox:
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
+from forked_process import POLL_S, SandboxServer
 
 START_TIMEOUT_S = 30.0
 PROJECT = Path(__file__).resolve().parents[1]
@@ -25,7 +28,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 class SandboxProcess:
     """A running sandbox and its control API."""
 
-    def __init__(self, process: subprocess.Popen[str], base: str) -> None:
+    def __init__(self, process: SandboxServer, base: str) -> None:
         self.process = process
         self.base = base
         self._session = requests.Session()
@@ -140,30 +143,29 @@ def running_sandbox(*, seed: Mapping[str, Any] | Path | None = None, **options: 
             seed_file.write_text(json.dumps(seed, ensure_ascii=False), encoding="utf-8")
         else:
             seed_file = seed
-        errors = Path(folder) / "stderr.txt"
-        command = [sys.executable, "-m", "b24sync.sandbox", *arguments(seed=seed_file, **options)]
-        with (
-            errors.open("w", encoding="utf-8") as error_stream,
-            subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=error_stream, text=True, cwd=PROJECT, encoding="utf-8"
-            ) as process,
-        ):
-            sandbox: SandboxProcess | None = None
+        server = SandboxServer(arguments(seed=seed_file, **options), cwd=PROJECT)
+        sandbox: SandboxProcess | None = None
+        try:
+            sandbox = SandboxProcess(server, _base_of(server))
+            yield sandbox
+        finally:
+            if sandbox is not None:
+                sandbox.close()
+            server.send_signal(signal.SIGTERM)
             try:
-                assert process.stdout is not None
-                first = process.stdout.readline()
-                if " listening on " not in first:
-                    raise AssertionError(f"the sandbox did not start: {first}{errors.read_text(encoding='utf-8')}")
-                sandbox = SandboxProcess(process, first.rsplit(" ", 1)[1].strip())
-                yield sandbox
-            finally:
-                if sandbox is not None:
-                    sandbox.close()
-                process.terminate()
-                try:
-                    process.wait(START_TIMEOUT_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+                server.wait(START_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _base_of(server: SandboxServer) -> str:
+    """Where it listens, as soon as it says so."""
+    until = time.monotonic() + START_TIMEOUT_S
+    while (found := re.search(r" listening on (\S+)\n", server.said("out"))) is None:
+        if server.poll() is not None or time.monotonic() > until:
+            raise AssertionError(f"the sandbox did not start: {server.said('out')}{server.said('err')}")
+        time.sleep(POLL_S)
+    return found[1]
 
 
 __all__ = ["SandboxProcess", "arguments", "running_sandbox"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from cli_process import CliProcess
+from forked_process import CliProcess
 from sandbox_process import PROJECT, SandboxProcess
 
 TOKEN = "sandbox0outgoing0token000000001"

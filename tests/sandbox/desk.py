@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cli_process import CliProcess
+from forked_process import CliProcess
 from rehearsal import Ended, Running
 from sandbox_process import PROJECT, SandboxProcess
 

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cli_process import CliProcess
+from forked_process import CliProcess
 from sandbox_process import PROJECT, SandboxProcess
 
 Result = TypeVar("Result")

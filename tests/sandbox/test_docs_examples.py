@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cli_process import CliProcess
+from forked_process import CliProcess
 from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
 from b24sync.clock import SystemClock

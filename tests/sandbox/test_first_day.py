@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_process import CliProcess
+from forked_process import CliProcess
 from sandbox_process import PROJECT, running_sandbox
 
 from b24sync.automation.rulebook import load_rules

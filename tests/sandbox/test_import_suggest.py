@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import CliProcess
 from desk import Desk
+from forked_process import CliProcess
 from sandbox_process import PROJECT, running_sandbox
 
 from b24sync.importing.mapping import parse_mapping

@@ -1,13 +1,15 @@
-"""The command line as a process of its own, quickly: forked from one that has imported everything already.
+"""A program as a process of its own, quickly: forked from one that has imported everything already.
 
-What is forked is what `python -m b24sync` would be after its imports, a second of processor time later: own pid, own
-memory, own signals, nothing open and nothing built. Some hundred commands make a run of the tests.
+What is forked is what `python -m PROGRAM` would be after its imports, a second of processor time later: own pid, own
+memory, own signals, nothing open and nothing built. Some hundred commands and sandboxes make a run of the tests. The
+connector and the sandbox come from two processes: neither has the other's modules.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import random
@@ -19,22 +21,28 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 POLL_S = 0.01
 
 
-class CliProcess:
-    """A running command with the face of `subprocess.Popen` (text, UTF-8; no standard input)."""
+CONNECTOR = "b24sync"
+SANDBOX = "b24sync.sandbox"
+
+
+class ForkedProcess:
+    """A running program with the face of `subprocess.Popen` (text, UTF-8; no standard input)."""
+
+    program = CONNECTOR
 
     def __init__(self, words: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
-        self._place = Path(tempfile.mkdtemp(prefix="b24sync-cli-"))
+        self._place = Path(tempfile.mkdtemp(prefix="b24sync-forked-"))
         weakref.finalize(self, shutil.rmtree, self._place, ignore_errors=True)
         self.returncode: int | None = None
         order = {"words": [str(word) for word in words], "cwd": str(cwd), "env": clean_environment(env)}
-        self.pid = _nursery().born({**order, "place": str(self._place)})
+        self.pid = _nursery(self.program).born({**order, "place": str(self._place)})
 
     def poll(self) -> int | None:
         """The exit code; None while it runs; minus the signal that ended it."""
@@ -48,7 +56,7 @@ class CliProcess:
         until = None if timeout is None else time.monotonic() + timeout
         while (code := self.poll()) is None:
             if until is not None and time.monotonic() > until:
-                raise subprocess.TimeoutExpired("b24sync", timeout or 0.0)
+                raise subprocess.TimeoutExpired(self.program, timeout or 0.0)
             time.sleep(POLL_S)
         return code
 
@@ -72,6 +80,16 @@ class CliProcess:
         self.send_signal(signal.SIGKILL)
 
 
+class CliProcess(ForkedProcess):
+    """`b24sync WORDS`."""
+
+
+class SandboxServer(ForkedProcess):
+    """`python -m b24sync.sandbox WORDS`."""
+
+    program = SANDBOX
+
+
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without what configures b24sync, and `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("B24SYNC_")}
@@ -81,10 +99,10 @@ def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 class _Nursery:
     """The process that forks; asked over its standard input, one line of JSON each way."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str) -> None:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve())],
+            [sys.executable, str(Path(__file__).resolve()), program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=PROJECT,
@@ -109,25 +127,23 @@ class _Nursery:
         self._process.wait()
 
 
-_started: list[_Nursery] = []
+_started: dict[str, _Nursery] = {}
 _starting = threading.Lock()
 
 
-def _nursery() -> _Nursery:
+def _nursery(program: str) -> _Nursery:
     with _starting:
-        if not _started:
-            _started.append(_Nursery())
-            atexit.register(_started[0].close)
-        return _started[0]
+        if program not in _started:
+            _started[program] = _Nursery(program)
+            atexit.register(_started[program].close)
+        return _started[program]
 
 
 # -- the process that forks -------------------------------------------------------------------------------------------
 
 
-def _serve() -> None:
-    import importlib
-
-    from b24sync.cli import COMMANDS
+def _import_connector() -> Callable[[], object]:
+    from b24sync.cli import COMMANDS, main
 
     later = ["b24sync.importing.job", "b24sync.bulk.workflow_starts", "b24sync.provisioning.apply"]
     for name in [
@@ -137,6 +153,17 @@ def _serve() -> None:
         "alembic.command",
     ]:
         importlib.import_module(name)
+    return main
+
+
+def _import_sandbox() -> Callable[[], object]:
+    from b24sync.sandbox.__main__ import main
+
+    return lambda: sys.exit(main())
+
+
+def _serve(program: str) -> None:
+    main = {CONNECTOR: _import_connector, SANDBOX: _import_sandbox}[program]()
     places: dict[int, Path] = {}
     answers = os.dup(1)
     signal.signal(signal.SIGCHLD, lambda *_: _note_the_dead(places))
@@ -145,7 +172,7 @@ def _serve() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         pid = os.fork()
         if pid == 0:
-            _become(order, answers)
+            _become(program, main, order, answers)
         places[pid] = Path(order["place"])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         os.write(answers, f"{pid}\n".encode())
@@ -165,8 +192,8 @@ def _note_the_dead(places: dict[int, Path]) -> None:
             (place / "ended.new").rename(place / "ended")
 
 
-def _become(order: dict[str, object], answers: int) -> None:
-    """In the child: take the place of `python -m b24sync WORDS`."""
+def _become(program: str, main: Callable[[], object], order: dict[str, object], answers: int) -> None:
+    """In the child: take the place of `python -m PROGRAM WORDS`."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     os.close(answers)
@@ -187,12 +214,10 @@ def _become(order: dict[str, object], answers: int) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(str(order["cwd"]))
-    sys.argv = ["b24sync", *words]
+    sys.argv = [program, *words]
     random.seed()
     code = 1
     try:
-        from b24sync.cli import main
-
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
@@ -206,4 +231,4 @@ def _become(order: dict[str, object], answers: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1])
