@@ -56,6 +56,14 @@ class RetryLater(B24SyncError):
         self.retry_after_s = retry_after_s
 
 
+class LookUpPending(RetryLater):
+    """A single write was sent and got no clear answer; until it can be looked up, nothing else is done."""
+
+
+class AtWorkElsewhere(RetryLater):
+    """Another living process is at this very write: it settles the write, or dies and leaves it to be looked up."""
+
+
 class PortalUnreachable(RetryLater):
     """Not connected, or a read timed out or got a 5xx without a code, after all tries."""
 

@@ -33,8 +33,10 @@ from sqlalchemy import Connection
 
 from b24sync.clock import Clock
 from b24sync.errors import (
+    AtWorkElsewhere,
     B24SyncError,
     GiveUp,
+    LookUpPending,
     OutcomeUnknown,
     PortalBlocked,
     PortalRefused,
@@ -52,7 +54,7 @@ FIRST_BACKOFF_S = 5.0
 LOOK_UP_AFTER_S = 65.0
 """The portal's request cap and 5 s: before that nobody can say that a sent write did nothing (design 4)."""
 STORE_PAUSE_S = 2.0
-NO_TRY = (PortalUnreachable, PortalBlocked, StoreError)
+NO_TRY = (PortalUnreachable, PortalBlocked, StoreError, AtWorkElsewhere)
 """Not the job's fault: the portal is away or closed, the store is locked."""
 MAX_CRASHES = 20
 """So often may the process die over a message before it is taken for the cause."""
@@ -180,7 +182,7 @@ class Engine:
     def failed(self, handler: Handler, claim: Claim, error: BaseException) -> None:
         """Put the claim's messages off, or bury them. Raises LaneLost."""
         said = MASK.hide(_told(error))
-        is_try = not isinstance(error, NO_TRY)
+        is_try = not isinstance(error, NO_TRY) and not _another_unknown(claim, error, said)
         tries = max(message.tries for message in claim.messages) + int(is_try)
         hopeless = isinstance(error, GiveUp | PortalRefused) or tries >= handler.max_tries
         if is_try and hopeless:
@@ -190,6 +192,13 @@ class Engine:
         wait_s = _back_off_s(error, claim.waits)
         LOG.warning("portal=%s lane=%s tries=%d again_in_s=%.0f: %s", claim.portal, claim.key, tries, wait_s, said)
         self.lanes.put_off(claim, said, wait_s=wait_s, is_try=is_try)
+
+
+def _another_unknown(claim: Claim, error: BaseException, said: str) -> bool:
+    """A write of unknown outcome, and not the one of last time: that was settled, so a rule of many acts goes on."""
+    return isinstance(error, OutcomeUnknown | LookUpPending) and all(
+        message.message != said for message in claim.messages
+    )
 
 
 def _back_off_s(error: BaseException, waits: int) -> float:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from b24sync.bulk.ledgered import LOOK_AGAIN_S, LOOKUP_GRACE_S, OTHERS_POLL_S
 from b24sync.clock import Clock
-from b24sync.errors import OutcomeUnknown, PortalBlocked, PortalRefused, RetryLater
+from b24sync.errors import AtWorkElsewhere, LookUpPending, OutcomeUnknown, PortalBlocked, PortalRefused, RetryLater
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
 from b24sync.transport.client import PortalClient
@@ -68,7 +68,7 @@ class Acts:
             self._wait_till_ripe(what, key, write.sent_at)
             ledger.plan_again([write])
         if not ledger.begin(key, detail):
-            raise RetryLater(f"{what} {key} is being written by another process.", retry_after_s=OTHERS_POLL_S)
+            raise AtWorkElsewhere(f"{what} {key} is being written by another process.", retry_after_s=OTHERS_POLL_S)
         return self._send(ledger, what, key, find, make, store)
 
     def is_open(self, what: str, key: str) -> bool:
@@ -151,10 +151,10 @@ class Acts:
         ledger.settle([Settled(key, DONE, portal_id=made.portal_id)], also=lambda connection: store(connection, made))
 
     def _wait_till_ripe(self, what: str, key: str, sent_at: float | None) -> None:
-        """Raise RetryLater until the portal can no longer be working on it; only then "not found" is final."""
+        """Raise LookUpPending until the portal can no longer be working on it; only then "not found" is final."""
         left_s = (sent_at or 0.0) + self.client.gate.limits.request_cap_s + LOOKUP_GRACE_S - self.clock.wall_s()
         if left_s > 0:
-            raise RetryLater(
+            raise LookUpPending(
                 f"{what} {key} was sent and not answered; it is looked for again before it is repeated.",
                 retry_after_s=left_s,
             )

@@ -78,7 +78,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message as it stands in the inbox. `folded`: how many publications became this one, itself included."""
+    """A message as it stands in the inbox. `folded`: how many publications became this one, itself included.
+
+    `message`: what it failed on last.
+    """
 
     id: int
     kind: str
@@ -88,6 +91,7 @@ class Received:
     folded: int
     tries: int
     crashes: int
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,4 +378,5 @@ def _received(row: Any) -> Received:
         row.folded,
         row.tries,
         row.crashes,
+        row.message,
     )

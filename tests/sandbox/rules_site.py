@@ -30,7 +30,7 @@ from b24sync.transport.gate import Gate, Limits
 
 PORTAL = "main"
 ITEM_LANES = ("deal", "lead", "contact", "company", "item")
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 class RulesSite:

@@ -11,7 +11,9 @@ from sqlalchemy import select
 
 from b24sync.automation.engine import LOOK_UP_AFTER_S, MAX_CRASHES, Engine, Handler, TookTooLong, Work
 from b24sync.errors import (
+    AtWorkElsewhere,
     GiveUp,
+    LookUpPending,
     OutcomeUnknown,
     PortalBlocked,
     PortalRefused,
@@ -21,7 +23,7 @@ from b24sync.errors import (
 )
 from b24sync.store.cursors import read_cursor
 from b24sync.store.engine import Store
-from b24sync.store.lanes import DEAD, DONE, LEASE_S, MAX_BACKOFF_S, WAITING, Lanes, Message
+from b24sync.store.lanes import BEGUN, DEAD, DONE, LEASE_S, MAX_BACKOFF_S, WAITING, Lanes, Message
 from b24sync.store.tables import cursors, inbox, lanes
 
 PORTAL = "main"
@@ -167,7 +169,9 @@ def test_what_will_not_get_better_is_a_dead_letter_at_once(
     assert [rows(store)[kind][0] for kind in "ab"] == [DEAD, DONE]
 
 
-@pytest.mark.parametrize("error", [PortalUnreachable("away"), PortalBlocked("closed"), StoreError("locked")])
+@pytest.mark.parametrize(
+    "error", [PortalUnreachable("away"), PortalBlocked("closed"), StoreError("locked"), AtWorkElsewhere("busy")]
+)
 def test_a_portal_that_is_away_for_a_night_costs_no_tries(
     store: Store, clock: FixedClock, error: BaseException
 ) -> None:
@@ -191,6 +195,18 @@ def test_a_write_without_an_answer_is_tried_again_when_it_can_be_looked_up(store
     publish(engine, "a")
     engine.run_lane(PORTAL, "deal:42")
     assert due_in(store, clock) == pytest.approx(LOOK_UP_AFTER_S)
+
+
+def test_only_the_same_write_unknown_again_is_a_try(store: Store, clock: FixedClock) -> None:
+    unknown = [LookUpPending(f"act {n}") for n in (1, 2, 3, 4, 5, 5, 5)]
+    engine = engine_of(store, clock, Rule(*unknown), max_tries=2)
+    publish(engine, "a")
+    states = []
+    for _ in unknown:
+        engine.run_lane(PORTAL, "deal:42")
+        states.append(rows(store)["a"][:2])
+        clock.pass_time(MAX_BACKOFF_S)
+    assert states == [*[(BEGUN, 0)] * 5, (BEGUN, 1), (DEAD, 2)]
 
 
 def test_a_rule_can_say_when_to_try_again(store: Store, clock: FixedClock) -> None:
