@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import CliProcess
 from daemon_desk import DaemonDesk
 from daemon_process import DaemonProcess, events_of, store_of, wait_until
+from forked_process import CliProcess
 from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
 from b24sync.automation.engine import Engine
