@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import Connection, Table, delete, exists, func, select
 
 from b24sync.store.engine import Store
 from b24sync.store.jobs import DISPATCH
@@ -154,14 +154,18 @@ class Causes:
             needed = {kind.rpartition(":")[2] for kind in connection.execute(jobs).scalars()}
             old = connection.execute(self._old(before)).scalars().all()
         forgotten = [cause_id for cause_id in old if str(cause_id) not in needed]
-        for start in range(0, len(forgotten), CHUNK):
-            with self._store.write() as connection:
-                some = forgotten[start : start + CHUNK]
-                connection.execute(delete(causes).where(causes.c.portal == self._portal, causes.c.id.in_(some)))
-        with self._store.write() as connection:
-            orphaned = ~exists().where(causes.c.id == acts.c.cause_id)
-            connection.execute(delete(acts).where(acts.c.portal == self._portal, acts.c.at < before, orphaned))
+        self._delete(causes, forgotten)
+        orphaned = acts.c.portal == self._portal, acts.c.at < before, ~exists().where(causes.c.id == acts.c.cause_id)
+        with self._store.read() as connection:
+            written = connection.execute(select(acts.c.id).where(*orphaned)).scalars().all()
+        self._delete(acts, written)
         return len(forgotten)
+
+    def _delete(self, table: Table, ids: Sequence[int]) -> None:
+        """In small transactions, not durable ones: others write in between, and a row that comes back goes again."""
+        for start in range(0, len(ids), CHUNK):
+            with self._store.quick_write() as connection:
+                connection.execute(delete(table).where(table.c.id.in_(ids[start : start + CHUNK])))
 
     def _old(self, before: float) -> Any:
         later, n = causes.alias(), links.c.n
