@@ -92,8 +92,8 @@ class OfflineEvents:
     def run(self, work: Work) -> None:
         """Bind what is lacking (not on a mere wake-up call), then empty the queue into the inbox.
 
-        Cost: one request for what is bound, and two per 500 rows, at least one. Raises RetryLater while a reservation
-        may still be made whose answer was lost; what the client raises.
+        Cost: one request for what is bound, two per 500 rows, at least one; at a start one more. Raises RetryLater
+        while a reservation may still be made whose answer was lost; what the client raises.
         """
         self._starts = any(message.kind == START for message in work.messages)
         try:
@@ -214,9 +214,12 @@ class OfflineEvents:
         self._note(TAKEN, "")
 
     def _find_abandoned(self, work: Work) -> None:
-        """Take what was reserved for an answer that never came; a store that is new or was lost looks as well."""
+        """Take what was reserved for an answer that never came.
+
+        At a start we look whatever the store says, which may be a backup: what is reserved then is nobody's work.
+        """
         asked = read_cursor(self._store, self._portal, ASKED)
-        if asked == "":
+        if asked == "" and not self._starts:
             return
         found = queue.abandoned(self._client)
         for process_id in found:

@@ -21,13 +21,15 @@ from daemon_process import DaemonProcess, events_of, store_of, wait_until
 from forked_process import CliProcess
 from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
+from b24sync.automation.causes import DELETED
 from b24sync.automation.engine import Engine
 from b24sync.automation.offline import ASKED, OFFLINE, START, STATE, TAKEN, WAKE
 from b24sync.automation.portal_rules import WATCHING
 from b24sync.daemon.serve import how_events_come
-from b24sync.daemon.wiring import Daemon, handlers, opened_daemon
+from b24sync.daemon.wiring import Daemon, handlers, opened_daemon, watch
 from b24sync.errors import PortalBlocked
 from b24sync.store.app_grants import AppGrants, Grant
+from b24sync.store.causes import Causes
 from b24sync.store.cursors import read_cursor, save_cursor
 from b24sync.store.jobs import Jobs
 from b24sync.store.lanes import Message
@@ -114,22 +116,20 @@ def test_what_was_missed_is_acted_on_once_though_the_worker_dies_before_it_confi
     sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     moved = [add_deal(sandbox) for _ in range(3)]
-    install(tmp_path, sandbox)
+    with lane_of(tmp_path, sandbox) as lane:
+        lane.watch()
+        assert bound(sandbox) == BOUND
+    for deal in moved:
+        sandbox.act("deal.move", id=deal, stage=STAGE)
+        sandbox.act("item.edit", entityTypeId=2, id=deal, fields={"title": f"Сделка {deal}"})
+    moved.append(add_deal(sandbox))
+    sandbox.act("deal.move", id=moved[-1], stage=STAGE)
+    names = Counter(row["EVENT_NAME"] for row in queued(sandbox))
+    assert names == {"ONCRMDEALUPDATE": 4, "ONCRMDEALADD": 1}, "one row per event and object"
+
+    sandbox.fault("hang_before", "event.offline.clear", params={"hang_s": 30})
     worker = DaemonProcess(tmp_path, "worker")
     try:
-        wait_until(lambda: bound(sandbox) == BOUND and cursor(tmp_path, WATCHING) == "yes")
-        wait_until(lambda: cursor(tmp_path, ASKED) == "")
-        kill(worker)
-        for deal in moved:
-            sandbox.act("deal.move", id=deal, stage=STAGE)
-            sandbox.act("item.edit", entityTypeId=2, id=deal, fields={"title": f"Сделка {deal}"})
-        moved.append(add_deal(sandbox))
-        sandbox.act("deal.move", id=moved[-1], stage=STAGE)
-        names = Counter(row["EVENT_NAME"] for row in queued(sandbox))
-        assert names == {"ONCRMDEALUPDATE": 4, "ONCRMDEALADD": 1}, "one row per event and object"
-
-        sandbox.fault("hang_before", "event.offline.clear", params={"hang_s": 30})
-        worker = DaemonProcess(tmp_path, "worker")
         wait_until(lambda: sandbox.faults()[-1]["fired"] == 1 and len(calls_of(sandbox)) >= 3)
         kill(worker)
         assert cursor(tmp_path, TAKEN), "the kill fell between the commit and the confirmation"
@@ -197,6 +197,15 @@ class Lane:
             self.engine.lanes.make_due(connection, "main", OFFLINE)
         assert self.engine.run_lane("main", OFFLINE)
 
+    def watch(self) -> None:
+        """What a worker does first, until its rules miss nothing."""
+        watch(self.daemon)
+        wait_until(lambda: not self.run_due() and self.cursor(WATCHING) == "yes")
+
+    def run_due(self) -> bool:
+        """Run something that is due; False when nothing is."""
+        return any(self.engine.run_lane(due.portal, due.key) for due in self.engine.lanes.due(["main"], limit=100))
+
     def cursor(self, name: str) -> str | None:
         return read_cursor(self.daemon.store, "main", name)
 
@@ -244,6 +253,31 @@ def test_a_lost_answer_leaves_nothing_reserved(sandbox: SandboxProcess, tmp_path
         lane.run(WAKE)
         assert f"ONCRMDEALADD:{other}" in lane.events() and queued(sandbox) == []
         assert lane.dead() == []
+
+
+def test_a_reservation_that_the_store_knows_nothing_of_is_found_at_a_start(
+    sandbox: SandboxProcess, tmp_path: Path
+) -> None:
+    with lane_of(tmp_path, sandbox) as lane:
+        lane.run()
+        deal = add_deal(sandbox)
+        lane.daemon.app_client("main").call("event.offline.get", {"clear": 0})  # noted in a store that was lost
+        lane.run(WAKE)
+        assert (lane.events(), len(queued(sandbox))) == ([], 1)
+        lane.run(START)
+        assert (lane.events(), queued(sandbox)) == ([f"ONCRMDEALADD:{deal}"], [])
+
+
+def test_a_deletion_that_nobody_was_told_of_is_a_cause(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    deal = add_deal(sandbox)
+    with lane_of(tmp_path, sandbox) as lane:
+        lane.watch()
+        sandbox.act("item.delete", entityTypeId=2, id=deal)
+        lane.run()
+        assert f"ONCRMDEALDELETE:{deal}" in lane.events()
+        wait_until(lambda: not lane.run_due())
+        with lane.daemon.store.read() as connection:
+            assert Causes(lane.daemon.store, "main").counts(connection, "deal", [deal], (DELETED,)) != {}
 
 
 def test_a_row_that_nobody_understands_is_marked_and_told(
