@@ -10,12 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
 from b24sync.bulk.ahead import Ahead
+from b24sync.bulk.interruption import answer_first
 from b24sync.errors import PortalBlocked, PortalUnreachable
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
 from b24sync.transport.client import TRIES, PortalClient, back_off
@@ -230,17 +232,18 @@ class LedgeredSender(ABC, Generic[T]):
         """Send one request; False when nothing of it was executed."""
         method, source = self._source()
         settlements: list[Settlement[T]] | None = None
-        while settlements is None:
-            with self._gate.bulk_turn({method: 0.0}):
-                settlements = self._send_if_allowed(method, source)
-            if settlements is None:
-                # The wait for a budget may be long: others may have the one bulk slot meanwhile.
-                self._gate.wait_for_allowance([method, "batch"])
-        self._record(method, settlements, source)
+        with ExitStack() as until_recorded:
+            while settlements is None:
+                with self._gate.bulk_turn({method: 0.0}):
+                    settlements = self._send_if_allowed(method, source, until_recorded)
+                if settlements is None:
+                    # The wait for a budget may be long: others may have the one bulk slot meanwhile.
+                    self._gate.wait_for_allowance([method, "batch"])
+            self._record(method, settlements, source)
         self._on_progress(self.progress)
         return not settlements or not all(isinstance(item.outcome, NotSent) for item in settlements)
 
-    def _send_if_allowed(self, method: str, source: deque[T]) -> list[Settlement[T]] | None:
+    def _send_if_allowed(self, method: str, source: deque[T], until_recorded: ExitStack) -> list[Settlement[T]] | None:
         """Send the head of `source`; None when the method's budget has no room."""
         allowance_s = self._gate.allowance_s([method, "batch"])
         if allowance_s <= 0:
@@ -250,7 +253,7 @@ class LedgeredSender(ABC, Generic[T]):
         packets = self._packets(method, source, allowance_s) if source else []
         for _ in range(sum(map(len, packets))):
             source.popleft()
-        return self._send_packets(method, packets) if packets else []
+        return self._send_packets(method, packets, until_recorded) if packets else []
 
     def _leave_to_others(self, source: deque[T]) -> None:
         """Another process works on some of these too: no slot is booked for what it has taken already."""
@@ -261,9 +264,10 @@ class LedgeredSender(ABC, Generic[T]):
         source.clear()
         source.extend(left)
 
-    def _send_packets(self, method: str, packets: list[list[T]]) -> list[Settlement[T]]:
+    def _send_packets(self, method: str, packets: list[list[T]], until_recorded: ExitStack) -> list[Settlement[T]]:
         items = [item for packet in packets for item in packet]
         booked = self._client.book({method: float(len(items))}, "bulk")
+        until_recorded.enter_context(answer_first())
         claimed = self._ledger.claim([item.key for item in items])
         for item in items:
             if item.key not in claimed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -50,7 +51,7 @@ def test_killed_workflow_starts_go_on_where_they_stood(tmp_path: Path) -> None:
 
 def test_an_import_that_is_interrupted_by_hand_says_so_and_goes_on(tmp_path: Path) -> None:
     with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
-        rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(160), history=True)
+        rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(160), way="single_import", history=True)
         running = rehearsal.start(*rehearsal.import_words())
         while rehearsal.count_held() < 40 and running.alive:
             time.sleep(ROW_COST_S)
@@ -58,6 +59,8 @@ def test_an_import_that_is_interrupted_by_hand_says_so_and_goes_on(tmp_path: Pat
         ended = running.ended()
         assert ended.code == 130 and "run the same command again" in ended.stderr, ended
         assert 0 < rehearsal.count_held() < 160
+        states = Counter(state for state, _ in rehearsal.ledger().values())
+        assert states == {"done": rehearsal.count_held(), "planned": 160 - rehearsal.count_held()}, "the answer counts"
         again = rehearsal.run_import()
         assert again.code == DONE, again
         assert_each_deal_once(rehearsal)

@@ -1,10 +1,11 @@
-"""However a command ends: the one object of `--json`, and what a no at a question is."""
+"""However a command ends: the one object of `--json`, what a no at a question is, what Ctrl-C waits for."""
 
 from __future__ import annotations
 
 import gc
 import io
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import click
 import pytest
 
+from b24sync.bulk.interruption import answer_first
 from b24sync.cli import cli, main, wiring
 from b24sync.errors import NeedsConfirmation
 
@@ -92,3 +94,21 @@ def test_a_no_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NeedsConfirmation, match="nothing was done") as told:
         wiring.confirm("Write 3 rows?", yes=False)
     assert told.value.exit_code == 2
+
+
+def test_ctrl_c_waits_for_the_answer_of_what_was_sent_and_a_second_one_does_not() -> None:
+    answers = []
+
+    def send(presses: int) -> None:
+        with answer_first():
+            for _ in range(presses):
+                signal.raise_signal(signal.SIGINT)
+            answers.append(presses)
+
+    send(0)
+    with pytest.raises(KeyboardInterrupt):
+        send(1)
+    with pytest.raises(KeyboardInterrupt):
+        send(2)
+    assert answers == [0, 1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
