@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
-from b24sync.reporting.calendars import Calendars
+from b24sync.reporting.calendars import Calendars, DayCount
 from b24sync.reporting.timeline import Stay
 
 LONGEST_PLAN_DAYS = 36_500.0
 """A planned-days field that says more holds something else than days."""
+SAME_DAYS = 1e-9
+"""A delay of less is arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,21 @@ class Measure(NamedTuple):
 
     @property
     def delay_days(self) -> float:
-        return 0.0 if self.planned_days is None else max(0.0, self.actual_days - self.planned_days)
+        return 0.0 if self.planned_days is None else over(self.actual_days, self.planned_days)
 
     @property
     def days_left(self) -> float | None:
         """Negative = overdue."""
         return None if self.planned_days is None else self.planned_days - self.actual_days
+
+
+def over(actual_days: float, planned_days: float) -> float:
+    """Days over the plan, at least 0: sums of parts of days that differ in their last digits only are no delay."""
+    days = actual_days - planned_days
+    return days if days > SAME_DAYS else 0.0
+
+
+IN_FINAL_STAGE = Measure(None, 0.0, "calendar")
 
 
 class NormBook:
@@ -76,16 +87,27 @@ class NormBook:
 
         `own`: the deal's planned-days fields as the portal shows them.
         """
-        entered_at, left_at = stay.entered_at, stay.left_at
-        if stay.group != "P":
-            return Measure(None, 0.0, "calendar")
+        _, _, group, entered_at, left_at, _ = stay
+        if group != "P":
+            return IN_FINAL_STAGE
         end = left_at if left_at is not None else max(entered_at, as_of)
         norm = self.norm_of(stay)
         if norm is None:
             return Measure(None, self.calendars.calendar.between(entered_at, end), "calendar")
-        return Measure(
-            planned_days(norm, own), self.calendars.of(norm.calendar).between(entered_at, end), norm.calendar
-        )
+        planned = norm.days if norm.field is None else planned_days(norm, own)
+        return Measure(planned, self.calendars.of(norm.calendar).between(entered_at, end), norm.calendar)
+
+    def same_for_all(self, pipeline_id: int, stage_id: str) -> tuple[float | None, DayCount] | None:
+        """(planned days, how to count) of every stay of a deal in work in this stage; None where they differ by the
+        date that a stay began, or by the deal.
+        """
+        known = self._norms.get((pipeline_id, stage_id))
+        if known is None:
+            return None, self.calendars.calendar
+        norm = known[-1]
+        if norm.valid_from is not None or norm.field is not None:
+            return None
+        return norm.days, self.calendars.of(norm.calendar)
 
     def plan_end(self, stay: Stay, measure: Measure) -> float | None:
         """When the planned days of a stay are over."""

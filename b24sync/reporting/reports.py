@@ -7,19 +7,23 @@ stages        what happened at each stage in the period
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from b24sync.reporting.lives import Life, Scope
-from b24sync.reporting.norms import NormBook
+from b24sync.reporting.lives import Life, Scope, cards, lives
+from b24sync.reporting.norms import NormBook, over
 from b24sync.reporting.tables import Chart, Column, Report, Table
 from b24sync.reporting.texts import word
 from b24sync.reporting.timeline import UNKNOWN, Stay
 from b24sync.store.names import PIPELINE, STAGE, USER, Name
+from b24sync.store.timelines import Timelines
 
 DELAYS = (
     Column("deal_id", "id"),
@@ -63,6 +67,8 @@ BARS = 20
 
 Place = tuple[int, str]
 """Pipeline and stage."""
+_InWork = tuple[str, str | None, float | None, float | None, Callable[[float, float], float] | None]
+"""A stage of work: its names, its planned days, also as they are shown, how to count days (None: stays differ)."""
 
 
 class Names:
@@ -103,9 +109,12 @@ class Reporter:
         self._zone = zone
         self._language = language
 
-    def make(self, name: str, lives: Iterable[Life]) -> Report:
-        """The report `delays`, `responsible` or `stages`."""
-        report = {"delays": self.delays, "responsible": self.responsible, "stages": self.stages}[name](lives)
+    def make(self, name: str, tables: Timelines) -> Report:
+        """The report `delays`, `responsible` or `stages`, out of the local tables."""
+        if name == "delays":
+            report = self.delays(tables)
+        else:
+            report = {"responsible": self.responsible, "stages": self.stages}[name](lives(tables, self._scope))
         report.start = self._scope.start or None
         report.end = self._scope.end if self._scope.end != float("inf") else None
         return report
@@ -123,54 +132,64 @@ class Reporter:
 
     # -- delays -------------------------------------------------------------------------------------
 
-    def delays(self, lives: Iterable[Life]) -> Report:
-        """Every stay in work that lasted into the period, with its days as of the scope's moment; worst first."""
-        scope, measure, names = self._scope, self._book.measure, self._names
-        as_of, start, end, pipelines = scope.as_of, scope.start, scope.end, scope.pipelines
+    def delays(self, tables: Timelines) -> Report:
+        """Every stay in work that lasted into the period, with its days as of the scope's moment; worst first.
+
+        Half a million stays: they are rows of the table rather than lives, and what a stage's stays share is
+        looked up once.
+        """
+        scope, pipelines, as_of = self._scope, self._scope.pipelines, self._scope.as_of
+        titles: dict[int, str] = {}
+        own: dict[int, str] = {}
+        for deal_id, title, _, _, _, said in cards(tables, scope):
+            titles[deal_id] = title
+            if said:
+                own[deal_id] = said
         rows: list[tuple[Any, ...]] = []
         late_deals: dict[int, float] = defaultdict(float)
         late_stages: dict[Place, float] = defaultdict(float)
-        labels: dict[Place, tuple[str, str | None]] = {}
-        for life in lives:
-            for stay in life.stays:
-                pipeline_id, _, group, entered_at, left_at, estimated = stay
-                if group != "P" or (pipelines is not None and pipeline_id not in pipelines):
-                    continue
-                if entered_at >= end or (left_at is not None and left_at <= start):
-                    continue
-                place = stay[:2]
-                if place not in labels:
-                    labels[place] = names.pipeline(pipeline_id), names.stage(*place)
-                planned, actual, _ = measure(stay, as_of, life.own)
-                delay = 0.0 if planned is None or actual <= planned else actual - planned
-                if delay:
-                    late_deals[life.id] += delay
-                    late_stages[place] += delay
-                rows.append(
-                    (
-                        life.id,
-                        life.title,
-                        *labels[place],
-                        entered_at,
-                        left_at,
-                        None if planned is None else round(planned, 2),
-                        round(actual, 2),
-                        round(delay, 2),
-                        estimated,
-                    )
-                )
+        known: dict[Place, _InWork] = {}
+        for deal_id, pipeline_id, stage_id, entered_at, left_at, estimated in tables.stays_in_work(
+            as_of, scope.start, scope.end
+        ):
+            if deal_id not in titles or (pipelines is not None and pipeline_id not in pipelines):
+                continue
+            place = pipeline_id, stage_id
+            if place not in known:
+                known[place] = self._in_work(place)
+            pipeline, stage, planned, shown, between = known[place]
+            if between is not None:
+                actual = between(entered_at, as_of if left_at is None else left_at)
+            else:
+                stay = Stay(pipeline_id, stage_id, "P", entered_at, left_at, bool(estimated))
+                planned, actual, _ = self._book.measure(stay, as_of, json.loads(own.get(deal_id, "{}")))
+                shown = _two(planned)
+            delay = 0.0
+            if planned is not None and actual > planned and (delay := over(actual, planned)):
+                late_deals[deal_id] += delay
+                late_stages[place] += delay
+                delay = round(delay, 2)
+            title, actual = titles[deal_id], round(actual, 2)
+            rows.append(
+                (deal_id, title, pipeline, stage, entered_at, left_at, shown, actual, delay, bool(estimated)),
+            )
         # A stable sort: deals and their stays keep their order where they are equally late.
-        rows.sort(key=lambda row: row[DELAY], reverse=True)
+        rows.sort(key=itemgetter(DELAY), reverse=True)
         report = self._new("delays", DELAYS, rows)
         said = f"{word('late_deals', self._language)}: {len(late_deals)}"
         report.main.total = (None, said, *[None] * 6, round(sum(late_deals.values()), 2), None)
         if late_deals:
             stages = sorted(late_stages, key=lambda place: -late_stages[place])
-            report.more.append(self._matrix(rows, late_deals, [labels[place] for place in stages]))
-            shown = stages[:BARS]
-            values = [round(late_stages[place], 2) for place in shown]
-            report.charts.append(Chart("delay_by_stage", list(map(self._label, shown)), [("delay_days", values)]))
+            report.more.append(self._matrix(rows, late_deals, [known[place][:2] for place in stages]))
+            bars = stages[:BARS]
+            values = [round(late_stages[place], 2) for place in bars]
+            report.charts.append(Chart("delay_by_stage", list(map(self._label, bars)), [("delay_days", values)]))
         return report
+
+    def _in_work(self, place: Place) -> _InWork:
+        planned, days = self._book.same_for_all(*place) or (None, None)
+        names = self._names.pipeline(place[0]), self._names.stage(*place)
+        return *names, planned, _two(planned), days.between if days else None
 
     def _matrix(
         self, rows: Sequence[tuple[Any, ...]], late: Mapping[int, float], stages: Sequence[tuple[str, str | None]]
@@ -181,8 +200,8 @@ class Reporter:
         worst = nsmallest(WORST_DEALS, late, key=lambda deal_id: (-late[deal_id], deal_id))
         found: dict[int, dict[Any, float]] = {deal_id: defaultdict(float) for deal_id in worst}
         titles: dict[int, str] = {}
-        for row in rows:
-            if row[0] in found and row[DELAY]:
+        for row in takewhile(itemgetter(DELAY), rows):
+            if row[0] in found:
                 found[row[0]][row[2:4]] += row[DELAY]
                 titles[row[0]] = row[1]
         cells = [
@@ -204,11 +223,11 @@ class Reporter:
 
     # -- responsible --------------------------------------------------------------------------------
 
-    def responsible(self, lives: Iterable[Life]) -> Report:
+    def responsible(self, deals: Iterable[Life]) -> Report:
         """By present responsible: deals in work or closed in the period, and what became of them."""
         found: dict[int, _Work] = defaultdict(_Work)
         currencies: set[str] = set()
-        for life in lives:
+        for life in deals:
             work_s, won, lost, overdue, counts = self._work_of(life)
             if not counts:
                 continue
@@ -264,12 +283,12 @@ class Reporter:
 
     # -- stages -------------------------------------------------------------------------------------
 
-    def stages(self, lives: Iterable[Life]) -> Report:
+    def stages(self, deals: Iterable[Life]) -> Report:
         """Stays that were entered and left in the period, those that stand at its end, and how long they took."""
         scope = self._scope
         found: dict[Place, _Passing] = defaultdict(_Passing)
         sorts = {place: (name.sort, name.group) for place, name in self._names.stages.items()}
-        for life in lives:
+        for life in deals:
             furthest = _furthest(life.stays, sorts)
             for stay, advanced in zip(life.stays, furthest, strict=True):
                 if stay.stage_id == UNKNOWN or not self._in_scope(stay):
@@ -313,8 +332,8 @@ class Reporter:
             passing.left,
             passing.standing,
             share,
-            None if median is None else round(median, 2),
-            None if p90 is None else round(p90, 2),
+            _two(median),
+            _two(p90),
         )
 
     def _stage_charts(self, report: Report, shown: Sequence[Place], found: dict[Place, _Passing]) -> None:
@@ -379,6 +398,10 @@ def _furthest(stays: Sequence[Stay], sorts: dict[Place, tuple[int, str]]) -> lis
         if stay.group == "P":
             highest[stay.pipeline_id] = max(highest.get(stay.pipeline_id, -1), sort)
     return advanced
+
+
+def _two(days: float | None) -> float | None:
+    return None if days is None else round(days, 2)
 
 
 def quantile(values: list[float], share: float) -> float | None:

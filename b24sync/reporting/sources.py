@@ -14,7 +14,7 @@ from b24sync.portal.items import COMPANY, DEAL, walk
 from b24sync.portal.norm_names import resolve_norms
 from b24sync.portal.stage_fields import RECOUNTED
 from b24sync.reporting.calendars import Calendars
-from b24sync.reporting.lives import Scope, lives
+from b24sync.reporting.lives import Scope
 from b24sync.reporting.norms import Norm, NormBook
 from b24sync.reporting.refresh import Own, Refresher
 from b24sync.reporting.reports import Names, Reporter
@@ -154,4 +154,4 @@ def local_report(
     names = read_names(store, portal)
     book = norm_book(config, store, portal, directory_of(names), notes)
     reporter = Reporter(scope, book, Names(names), config.portal_named(portal)[1].zone, language)
-    return reporter.make(name, lives(Timelines(store, portal), scope))
+    return reporter.make(name, Timelines(store, portal))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import compress
+from functools import cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 DAY_S = 86_400
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 TWO = [f"{number:02d}" for number in range(60)]
+MINUTES = [f"T{hour:02d}:{minute:02d}:" for hour in range(24) for minute in range(60)]
+ROWS_AT_ONCE = 1_000
 
 Kind = Literal["id", "text", "moment", "days", "count", "money", "share", "flag"]
 
@@ -68,48 +70,50 @@ class Report:
         """A moment in the portal's zone, to the second."""
         return datetime.fromtimestamp(int(value), self.zone)
 
+    @property
+    def columns(self) -> list[Column]:
+        """Columns that JSON and CSV have."""
+        return [column for column in self.main.columns if not column.derived]
+
     def records(self) -> Iterator[dict[str, Any]]:
         """Rows by key as JSON has them: moments as ISO texts."""
-        columns = [column for column in self.main.columns if not column.derived]
-        keys = [column.key for column in columns]
-        whole = len(columns) == len(self.main.columns)
-        chosen = [not column.derived for column in self.main.columns]
-        moments = [column.key for column in columns if column.kind == "moment"]
+        keys = [column.key for column in self.columns]
+        for piece in self.pieces():
+            yield from (dict(zip(keys, row, strict=True)) for row in zip(*piece, strict=True))
+
+    def pieces(self) -> Iterator[list[Sequence[Any]]]:
+        """Some rows at a time, column by column (`columns`), moments as ISO texts: hundreds of thousands of rows."""
+        chosen = [(at, column.kind == "moment") for at, column in enumerate(self.main.columns) if not column.derived]
         iso = self._iso_moments()
-        for row in self.main.rows:
-            record = dict(zip(keys, row if whole else compress(row, chosen), strict=True))
-            for key in moments:
-                if record[key] is not None:
-                    record[key] = iso(record[key])
-            yield record
+        for start in range(0, len(self.main.rows), ROWS_AT_ONCE):
+            whole = list(zip(*self.main.rows[start : start + ROWS_AT_ONCE], strict=True))
+            yield [
+                [None if value is None else iso(value) for value in whole[at]] if is_moment else whole[at]
+                for at, is_moment in chosen
+            ]
 
     def _iso_moments(self) -> Callable[[float], str]:
         """`moment(...).isoformat()` for very many: the offset and the date are looked up once a day."""
-        offsets: dict[int, int | None] = {}
-        dates: dict[int, str] = {}
-        suffixes: dict[int, str] = {}
+        offset_of, date_text = cache(self._offset_of), cache(_date_text)
 
         def iso(value: float) -> str:
             at = int(value)
-            day = at // DAY_S
-            if day not in offsets:
-                offsets[day] = self._offset_of(day)
-            offset = offsets[day]
+            offset = offset_of(at // DAY_S)
             if offset is None:
                 return self.moment(at).isoformat()
-            local, rest = divmod(at + offset, DAY_S)
-            if local not in dates:
-                dates[local] = date.fromordinal(EPOCH_ORDINAL + local).isoformat()
-            if offset not in suffixes:
-                suffixes[offset] = self.moment(at).isoformat()[19:]
-            minute, second = divmod(rest, 60)
-            return f"{dates[local]}T{TWO[minute // 60]}:{TWO[minute % 60]}:{TWO[second]}{suffixes[offset]}"
+            seconds, suffix = offset
+            day, rest = divmod(at + seconds, DAY_S)
+            return f"{date_text(day)}{MINUTES[rest // 60]}{TWO[rest % 60]}{suffix}"
 
         return iso
 
-    def _offset_of(self, day: int) -> int | None:
-        """The zone's offset in seconds on a day of UTC; None where it changes on that day."""
+    def _offset_of(self, day: int) -> tuple[int, str] | None:
+        """The zone's offset on a day of UTC in seconds and as ISO texts end; None where it changes on that day."""
         moments = [datetime.fromtimestamp(day * DAY_S + hour * 3600, self.zone) for hour in (0, 12, 24)]
         found = {moment.utcoffset() for moment in moments}
         offset = found.pop()
-        return int(offset.total_seconds()) if offset is not None and not found else None
+        return (int(offset.total_seconds()), moments[0].isoformat()[19:]) if offset is not None and not found else None
+
+
+def _date_text(day: int) -> str:
+    return date.fromordinal(EPOCH_ORDINAL + day).isoformat()

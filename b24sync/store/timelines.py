@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, or_, select, update
 
 from b24sync.store.engine import Store
 from b24sync.store.ledger import CHUNK
@@ -221,6 +221,22 @@ class Timelines:
             *(table.c.deal_id, table.c.pipeline_id, table.c.stage_id, table.c.stage_group),
             *(table.c.entered_at, table.c.left_at, table.c.estimated),
         ).where(table.c.portal == self._portal)
+        return self._plain_rows(query.order_by(table.c.deal_id, table.c.seq))
+
+    def stays_in_work(self, as_of: float, start: float, end: float) -> Iterator[Any]:
+        """(deal, pipeline, stage, entered, left, estimated) of stays in stages of work as they looked at `as_of`,
+        that lasted into the period from `start` up to `end`, by deal and order.
+        """
+        table = stage_stays
+        left_at = case((table.c.left_at <= as_of, table.c.left_at))
+        query = select(
+            *(table.c.deal_id, table.c.pipeline_id, table.c.stage_id, table.c.entered_at),
+            *(left_at, table.c.estimated),
+        ).where(table.c.portal == self._portal, table.c.stage_group == "P", table.c.entered_at <= as_of)
+        if start:
+            query = query.where(or_(left_at.is_(None), left_at > start))
+        if end != float("inf"):
+            query = query.where(table.c.entered_at < end)
         return self._plain_rows(query.order_by(table.c.deal_id, table.c.seq))
 
     def _plain_rows(self, query: Select[Any]) -> Iterator[Any]:

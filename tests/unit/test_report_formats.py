@@ -22,7 +22,7 @@ from timeline_tables import MOSCOW, PORTAL, Deal, at, fill
 
 from b24sync.errors import ConfigError
 from b24sync.reporting.calendars import Calendars
-from b24sync.reporting.lives import Scope, lives
+from b24sync.reporting.lives import Scope
 from b24sync.reporting.norms import Norm, NormBook
 from b24sync.reporting.rendering.files import write_file
 from b24sync.reporting.rendering.html import html_of
@@ -81,7 +81,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     def make(name: str, language: str = "ru", start: float = 0.0, end: float = float("inf")) -> Report:
         scope = Scope(AS_OF, start, end)
-        return Reporter(scope, book, names, MOSCOW, language).make(name, lives(tables, scope))
+        return Reporter(scope, book, names, MOSCOW, language).make(name, tables)
 
     yield make
     store.close()

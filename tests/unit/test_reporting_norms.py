@@ -46,6 +46,15 @@ def test_a_stay_goes_by_the_norm_that_was_valid_when_it_began() -> None:
     assert later.measure(long, at("2026-11-20T00:00"), {}).planned_days is None
 
 
+def test_a_stay_of_exactly_the_planned_days_is_not_late() -> None:
+    """Whatever time of day it began: parts of days are no sums of powers of two."""
+    book = NormBook([Norm(1, B, 10, "calendar")], CALENDARS)
+    began = [at("2026-02-24T00:02") + second for second in range(60)]
+    measured = [book.measure(Stay(1, B, "P", one, one + 10 * 86_400, False), 2e9, {}) for one in began]
+    assert any(one.actual_days > 10 for one in measured)
+    assert not any(one.delay_days for one in measured)
+
+
 @pytest.mark.parametrize(
     ("value", "days"),
     [

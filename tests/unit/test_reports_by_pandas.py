@@ -19,7 +19,7 @@ from migrated_store import migrated_store
 from timeline_tables import MOSCOW, PORTAL, Deal, at, fill
 
 from b24sync.reporting.calendars import Calendars
-from b24sync.reporting.lives import Scope, lives
+from b24sync.reporting.lives import Scope
 from b24sync.reporting.norms import Norm, NormBook
 from b24sync.reporting.reports import Names, Reporter
 from b24sync.store.names import read_names
@@ -70,7 +70,7 @@ class Reports:
 
     def __call__(self, name: str, start: float = 0.0, end: float = float("inf")) -> list[dict[str, Any]]:
         scope = Scope(AS_OF, start, end)
-        report = Reporter(scope, self._book, self._names, MOSCOW, "ru").make(name, lives(self._tables, scope))
+        report = Reporter(scope, self._book, self._names, MOSCOW, "ru").make(name, self._tables)
         return list(report.records())
 
 
