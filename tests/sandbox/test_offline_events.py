@@ -255,6 +255,24 @@ def test_a_lost_answer_leaves_nothing_reserved(sandbox: SandboxProcess, tmp_path
         assert lane.dead() == []
 
 
+def test_cut_connections_lose_nothing(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    with lane_of(tmp_path, sandbox) as lane:
+        lane.run()
+        for kind, seed in (("cut_after", 1), ("cut_before", 2)):
+            sandbox.fault(kind, "event.offline", probability=0.3, seed=seed)
+        deals = []
+        for _ in range(8):
+            deals += [add_deal(sandbox) for _ in range(3)]
+            lane.run(WAKE)
+        assert [fault["fired"] > 1 for fault in sandbox.faults()] == [True, True]
+        sandbox.clear_faults()
+        if lane.cursor(ASKED):
+            save_cursor(lane.daemon.store, "main", ASKED, str(lane.daemon.clock.wall_s() - 3600))
+        lane.run(WAKE)
+        assert (queued(sandbox), lane.cursor(ASKED), lane.cursor(TAKEN)) == ([], "", "")
+        assert lane.events() == sorted(f"ONCRMDEALADD:{deal}" for deal in deals)
+
+
 def test_a_reservation_that_the_store_knows_nothing_of_is_found_at_a_start(
     sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
