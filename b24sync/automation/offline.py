@@ -51,6 +51,7 @@ STATE = "offline events: state"
 ASKED, TAKEN = "offline events: asked", "offline events: taken"
 """Cursors: unix seconds of a reservation that is not answered; process and message ids of a stored one."""
 AIR_S = 5.0
+"""So long after `request_cap_s` the portal can no longer be making a reservation (design 4)."""
 ADMINISTRATOR = (
     "let an administrator save the application's card in the portal (only his installation may read them, and only "
     "where the plan has rest_offline_extended)"
