@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ __all__ = ["Extractor", "SeenKeys", "read_rows"]
 
 # VARCHAR(255) on the portal's side: a longer one would be cut and never found again.
 MAX_KEY_CHARS = 255
+# A long id that a spreadsheet took for a number, saved as it showed it.
+_SHORTENED = re.compile(r"\d[.,]\d+E\+\d+", re.ASCII)
 _MEMO_SIZE = 2048
 _SHOWN_CHARS = 200
 _ABSENT: Any = object()
@@ -57,6 +60,10 @@ class _Problem:
     value: str | None
     code: str
     message: str
+
+
+def _is_odd(key: str) -> bool:
+    return "E+" in key or key in TOTALS
 
 
 class Extractor:
@@ -101,7 +108,7 @@ class Extractor:
         key = cells[self._key]
         result = dict(self._constants)
         problems: list[_Problem] = []
-        if not key or len(key) > MAX_KEY_CHARS or key[0] == "#" or key == self._header[self._key] or key in TOTALS:
+        if not key or len(key) > MAX_KEY_CHARS or key[0] == "#" or key == self._header[self._key] or _is_odd(key):
             problems = self._key_problems(key, cells)
         named = not problems
         for index, field, memo, convert, when_empty, extend, column in self._steps:
@@ -146,6 +153,9 @@ class Extractor:
         if len(key) > MAX_KEY_CHARS:
             message = f'column "{title}": a key of {len(key)} characters; at most {MAX_KEY_CHARS} can be kept'
             return [_Problem(title, key, "KEY_TOO_LONG", message)]
+        if _SHORTENED.fullmatch(key):
+            message = f'column "{title}": "{key}": a spreadsheet has cut the last digits of the id; keep ids as text'
+            return [_Problem(title, key, "LOST_DIGITS", message)]
         if cells[: len(self._header)] == self._header:
             return [_Problem(title, key, "HEADER_AGAIN", "the header stands here again")]
         return []

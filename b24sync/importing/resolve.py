@@ -129,6 +129,7 @@ class Resolver:
         self._classic_multifields = multifields_as == "import"
         self._memo: dict[tuple[str, str, str | None, Any], Any] = {}
         self._fields = {name: find_field(mapping.entity, name) for name in mapping.fields_used}
+        self._titles = {column.field: title for title, column in mapping.columns.items()}
         self.misses = MissReport()
 
     def with_misses(self, error: RowError) -> RowError:
@@ -163,7 +164,11 @@ class Resolver:
                     and value not in self._directory.currencies
                 ):
                     misses.append(
-                        Miss(Ref("currency", value, name, name), "is not in the portal", self._directory.currencies)
+                        Miss(
+                            Ref("currency", value, name, self._titles.get(name, f"[constants] {name}")),
+                            "is not in the portal",
+                            self._directory.currencies,
+                        )
                     )
                 out[known.api] = value
                 continue

@@ -23,6 +23,7 @@ from b24sync.portal.product_rows import PRODUCT_FIELDS
 
 Converter = Callable[[str], Any]
 
+_SEVERAL = "; several need separator"
 SPREADSHEET_ERRORS = frozenset(
     {"#REF!", "#N/A", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!"}
     | {"#GETTING_DATA", "#CONNECT!", "#BLOCKED!", "#BUSY!", "#UNKNOWN!", "#ERROR!", "#FORMULA!", "#MERGED!"}
@@ -437,14 +438,14 @@ def email(text: str) -> str:
     """An e-mail address; the portal refuses others (api-reference/crm/contacts/crm-contact-add.md, ERROR_CORE)."""
     address = text.removeprefix("mailto:")
     if len(address) > 254 or not _EMAIL.fullmatch(address):
-        raise BadValue("BAD_EMAIL", "an e-mail address; several need separator")
+        raise BadValue("BAD_EMAIL", f"an e-mail address{_SEVERAL}")
     return str(address)
 
 
 def web(text: str) -> str:
     """An address on the web, as typed."""
     if any(char.isspace() for char in text):
-        raise BadValue("BAD_URL", "one web address; several need separator")
+        raise BadValue("BAD_URL", f"one web address{_SEVERAL}")
     return str(text)
 
 
@@ -463,6 +464,14 @@ def multifield(type_id: str, value_type: str, check: Callable[[str], str]) -> Co
     return convert
 
 
+def _part(one: Converter, text: str) -> Any:
+    """One of several values; a message names it, for the cell is long."""
+    try:
+        return one(text)
+    except BadValue as bad:
+        raise BadValue(bad.code, f'{bad.expected.removesuffix(_SEVERAL)} instead of "{text}"') from bad
+
+
 def several(one: Converter, separator: str | None) -> Converter:
     """Text -> list: split at `separator`, empty parts left out; without one the whole text is the only part."""
     if separator is None:
@@ -471,7 +480,8 @@ def several(one: Converter, separator: str | None) -> Converter:
         return lambda text: [one(part) for part in split_values(text)]
 
     def convert(text: str) -> list[Any]:
-        return [one(part.strip()) for part in text.split(separator) if part.strip()]
+        parts = [part for each in text.split(separator) if (part := each.strip())]
+        return [_part(one, part) for part in parts] if len(parts) > 1 else [one(part) for part in parts]
 
     return convert
 

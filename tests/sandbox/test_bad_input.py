@@ -151,7 +151,7 @@ ROWS: dict[str, tuple[Callable[[Path], Path], int, list[str]]] = {
     "a currency that the portal lacks": (
         write("a.csv", csv_text(with_cell(Currency="XAU"))),
         1,
-        ["line 2", 'currency "XAU" is not in the portal'],
+        ["line 2", 'column "Currency": currency "XAU" is not in the portal'],
     ),
     "no currency at all": (write("a.csv", csv_text(with_cell(Currency="рупь"))), 1, ["line 2", "currency code"]),
     "a value in look-alike letters": (

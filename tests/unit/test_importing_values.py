@@ -277,6 +277,14 @@ def test_a_template_offers_every_type_of_address_once() -> None:
         assert sorted(offered) == sorted(set(values.ADDRESS_TYPES.values()))
 
 
+def test_of_several_values_the_wrong_one_is_named() -> None:
+    convert = values.several(values.email, ";")
+    with pytest.raises(BadValue, match=r'^an e-mail address instead of "c@d"$'):
+        convert("a@example.com; c@d")
+    with pytest.raises(BadValue, match="several need separator"):
+        convert("c@d")
+
+
 @pytest.mark.parametrize("text", ["a@example.com", "и.петров@почта.рф", "first.last+tag@sub.example.co.uk"])
 def test_an_email_address_is_accepted(text: str) -> None:
     assert values.email(text) == text
