@@ -7,7 +7,7 @@
     |  |- PortalUnreachable   no connection, or the answer never came
     |  `- WindowOver          the time given to a job is over, the job has more to do
     |- OutcomeUnknown       a write was sent and not answered: look before repeating   exit 75
-    |- PortalRefused        the answer is no and stays no (.code, .method)     exit 1
+    |- PortalRefused        the answer is no and stays no (.code, .method)     exit 78
     |- GiveUp               a rule cannot go on and a person must look: dead letter   exit 1
     |- PortalBlocked        stop calling, tell a person                        exit 69
     `- NeedsConfirmation    a plan waits for a yes and nobody is there to say it   exit 2
@@ -80,6 +80,8 @@ class OutcomeUnknown(B24SyncError):
 
 class PortalRefused(B24SyncError):
     """The portal said no, and will say no again until something changes there or in the data."""
+
+    exit_code = 78
 
     def __init__(self, method: str, code: str, text: str, *, hint: str = "") -> None:
         said = f"{code}: {text}" if code else text

@@ -165,10 +165,10 @@ def _offline_events(app: App) -> Iterator[Finding]:
 
 
 def _ended(check: str, cause: B24SyncError, todo: str) -> Finding:
-    """What ended a probe before its end. A refusal is a person's work, as those of the checks are."""
-    from b24sync.provisioning.findings import CONFIG_EXIT, error
+    """What ended a probe before its end."""
+    from b24sync.provisioning.findings import error
 
-    return error(check, str(cause), todo, CONFIG_EXIT if isinstance(cause, PortalRefused) else cause.exit_code)
+    return error(check, str(cause), todo, cause.exit_code)
 
 
 def _probe(app: App, shown: _Shown, report: Path | None) -> None:

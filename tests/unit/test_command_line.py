@@ -16,7 +16,7 @@ import pytest
 
 from b24sync.bulk.interruption import answer_first
 from b24sync.cli import cli, main, wiring
-from b24sync.errors import NeedsConfirmation
+from b24sync.errors import NeedsConfirmation, PortalRefused
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +67,7 @@ def test_json_is_one_object_also_where_there_is_no_configuration(
     ("error", "code", "told"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
+        (PortalRefused("crm.item.list", "ACCESS_DENIED", "no"), 78, "ACCESS_DENIED"),
         (ZeroDivisionError("at /rest/1/s3cretword77/"), 1, "ZeroDivisionError"),
     ],
 )
