@@ -152,7 +152,8 @@ class Control:
             self.sandbox.portal.cause = ("", "")
             result = handler(self.sandbox.portal, params)
         self.sandbox.events.pump(self.sandbox.portal)
-        return {"result": result}
+        # What a person does outside of the portal is done without its lock: the other side may call us.
+        return {"result": result() if callable(result) else result}
 
     def reset(self, rest: str, params: Params) -> Any:
         """A fresh portal from `seed` (default: the one given at start); ledger, faults and limits emptied."""

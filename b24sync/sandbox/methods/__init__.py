@@ -3,6 +3,7 @@
 from . import (  # noqa: F401 - imported for registration
     activities,
     acts,
+    answers,
     bindings,
     categories,
     chats,
