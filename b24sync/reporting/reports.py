@@ -95,8 +95,9 @@ class Names:
         known = self.stages.get((pipeline_id, stage_id))
         return known.name if known else stage_id
 
-    def user(self, user_id: int) -> str:
-        return self._users.get(user_id, str(user_id))
+    def user(self, user_id: int) -> str | None:
+        """None where a deal has nobody."""
+        return self._users.get(user_id, str(user_id)) if user_id else None
 
 
 class Reporter:
@@ -250,7 +251,7 @@ class Reporter:
         if len(currencies) > 1:
             report.notes.append(word("currencies", self._language).format(list=", ".join(sorted(currencies))))
         shown = ordered[:BARS]
-        people = [self._names.user(user_id) for user_id, _ in shown]
+        people = [self._names.user(user_id) or word("nobody", self._language) for user_id, _ in shown]
         if people:
             hours = [round(work.seconds / HOUR_S, 1) for _, work in shown]
             report.charts.append(Chart("hours_by_person", people, [("hours_in_work", hours)]))

@@ -45,6 +45,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "yes": ("да", "yes"),
     "no": ("нет", "no"),
     "unknown_stage": ("(неизвестно)", "(unknown)"),
+    "nobody": ("(не назначен)", "(nobody)"),
     "more_rows": ("ещё строк: {count}; все - в файле XLSX или CSV", "{count} more rows; an XLSX or CSV file has all"),
     "nothing": ("Ничего нет за этот период.", "Nothing in this period."),
     "currencies": ("Суммы в разных валютах сложены: {list}", "Amounts of several currencies are added up: {list}"),
@@ -59,6 +60,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "won_and_lost": ("Выиграно и проиграно, сделок", "Won and lost, deals"),
     "report_ready": ("Отчёт «{report}» готов: {link}", "The report \u201c{report}\u201d is ready: {link}"),
 }
+
+
+ABSENT: Mapping[str, str] = {"stage": "unknown_stage", "name": "nobody"}
+"""What a column says where it has no value; the others stay empty."""
 
 
 def word(key: str, language: str) -> str:

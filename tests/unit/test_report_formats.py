@@ -64,7 +64,7 @@ DEALS = [
         "Отказались",
         at("2026-11-01T12:00"),
         [(at("2026-11-01T12:00"), "C1:NEW"), (at("2026-11-03T12:00"), "C1:LOSE")],
-        responsible=9,
+        responsible=0,
     ),
 ]
 NORMS = [Norm(1, "C1:NEW", 3, "calendar"), Norm(1, "C1:UC_2", 10, "working", field="UF_CRM_PLAN_DAYS")]
@@ -143,6 +143,7 @@ def test_an_old_deal_without_history_reaches_every_report(made: Any) -> None:
     ]
     responsible = {row["user_id"]: row for row in made("responsible").records()}
     assert responsible[5]["deals"] == 2
+    assert responsible[0]["name"] is None and Names([]).user(9) == "9"
     standing = {row["stage"]: row["standing"] for row in made("stages").records()}
     assert standing["Передача"] == 1
 
@@ -198,7 +199,7 @@ def test_a_workbook_has_typed_cells_and_the_values_of_json(made: Any, name: str,
                 continue
             wanted = record[column.key]
             if wanted is None:
-                assert cell in ("", "(неизвестно)")
+                assert cell == {"stage": "(неизвестно)", "name": "(не назначен)"}.get(column.key, "")
             elif column.kind == "moment":
                 # The reader shows a midnight as a bare date.
                 assert isinstance(cell, date)

@@ -6,7 +6,7 @@ from datetime import time
 from typing import Any
 
 from b24sync.reporting.tables import Column, Report, Table
-from b24sync.reporting.texts import EN, RU, word
+from b24sync.reporting.texts import ABSENT, EN, RU, word
 
 NARROW_SPACE = "\u202f"
 DATES = {RU: "%d.%m.%Y", EN: "%Y-%m-%d"}
@@ -45,7 +45,7 @@ def moment(report: Report, value: float, language: str) -> str:
 def cell(report: Report, column: Column, value: Any, language: str) -> str:
     """One cell as text."""
     if value is None:
-        return word("unknown_stage", language) if column.key == "stage" else ""
+        return word(ABSENT[column.key], language) if column.key in ABSENT else ""
     if column.kind == "moment":
         return moment(report, value, language)
     if column.kind == "flag":

@@ -7,7 +7,7 @@ from typing import Any
 
 from b24sync.reporting.rendering.words import heading, title
 from b24sync.reporting.tables import Chart, Column, Report, Table
-from b24sync.reporting.texts import EN, word
+from b24sync.reporting.texts import ABSENT, EN, word
 
 HEADER_ROW = 2
 """Above it the heading and an empty row."""
@@ -79,8 +79,8 @@ def _write_cell(
     sheet: Any, row: int, index: int, column: Column, value: Any, report: Report, formats: dict[str, Any], language: str
 ) -> None:
     if value is None:
-        if column.key == "stage":
-            sheet.write_string(row, index, word("unknown_stage", language))
+        if column.key in ABSENT:
+            sheet.write_string(row, index, word(ABSENT[column.key], language))
     elif column.kind == "text":
         # Never a formula or a link, whatever a title begins with.
         sheet.write_string(row, index, value)
