@@ -53,8 +53,9 @@ def _folded(lines: Sequence[Draft | RowError]) -> Draft | RowError:
         if row.get("name") or row.get("product_id"):
             # one piece is the portal's default too (product-rows/crm-item-productrow-set.md)
             rows.append({"quantity": 1, **row})
-        elif "price" in row and (row["price"] or len(drafts) > 1):
-            said = f"line {draft.line}: a price without a product"
+        elif ("price" in row and (row["price"] or len(drafts) > 1)) or row.get("quantity", 1) not in (0, 1):
+            where = f"line {draft.line}: " if draft.line != first.line else ""
+            said = f"{where}a {'price' if 'price' in row else 'quantity'} without a product"
             return RowError(first.line, draft.key, None, None, "PRICE_WITHOUT_PRODUCT", said)
     if rows:
         merged["product_rows"] = rows

@@ -201,13 +201,16 @@ def test_lines_that_contradict_each_other_and_bad_lines_refuse_the_whole_item() 
         line(4, "2", title="C", **product("x", 1)),
         bad,
         line(6, "3", title="D", product_price=5),
+        line(7, "4", title="E", product_quantity=3),
+        line(8, "5", title="F", product_quantity=1),
     )
     assert [result.code for result in results if isinstance(result, RowError)] == [
         "LINES_DIFFER",
         "BAD_NUMBER",
         "PRICE_WITHOUT_PRODUCT",
+        "PRICE_WITHOUT_PRODUCT",
     ]
-    assert len(results) == 3
+    assert len(results) == 5
 
 
 def test_rows_without_a_key_are_not_folded_together() -> None:
