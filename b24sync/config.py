@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -111,7 +111,14 @@ class PortalConfig(Closed):
     @field_validator("timezone")
     @classmethod
     def _is_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        # Opened rather than looked for among all names, which reads the whole folder of zones at every start.
+        try:
+            ZoneInfo(value)
+        except (LookupError, ValueError, OSError):
+            found = False
+        else:
+            found = not value.startswith(("posix/", "right/"))
+        if not found:
             raise ValueError("is not the name of a time zone, such as Europe/Moscow")
         return value
 

@@ -142,7 +142,8 @@ class Timelines:
 
     def _by_deal(self, connection: Connection, table: Any, ids: Sequence[int]) -> dict[int, list[Any]]:
         found: dict[int, list[Any]] = {}
-        for row in connection.execute(select(table).where(table.c.portal == self._portal, table.c.deal_id.in_(ids))):
+        mine = select(table).where(table.c.portal == self._portal, table.c.deal_id.in_(ids))
+        for row in connection.execute(mine).all():
             found.setdefault(row.deal_id, []).append(row)
         return found
 
@@ -160,8 +161,8 @@ class Timelines:
         for start in range(0, len(ids), piece):
             chosen = ids[start : start + piece]
             with self._store.read() as connection:
-                rows = connection.execute(select(table).where(table.c.portal == self._portal, table.c.id.in_(chosen)))
-                by_id = {row.id: row for row in rows}
+                mine = select(table).where(table.c.portal == self._portal, table.c.id.in_(chosen))
+                by_id = {row.id: row for row in connection.execute(mine).all()}
             yield [by_id[one] for one in chosen if one in by_id]
 
     def stays_of(self, ids: Sequence[int]) -> dict[int, list[Any]]:

@@ -298,3 +298,9 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
 def test_texts_of_client_groups_name_what_a_company_has(table: dict[str, str], said: str) -> None:
     (problem,) = mistakes(groups=table)
     assert problem.startswith(said)
+
+
+@pytest.mark.parametrize("name", ["Moscow", "", "Europe", "/etc/localtime", "../zone", "right/Europe/Moscow", "Еуропа"])
+def test_what_names_no_zone_is_a_mistake(name: str) -> None:
+    (problem,) = mistakes(portal={"timezone": name})
+    assert problem.startswith("portal.timezone: is not the name of a time zone")
