@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from b24sync.cli.inbox import as_rows, chosen_ids, inbox_of, print_jobs, show_job, told
-from b24sync.cli.wiring import print_json, say
+from b24sync.cli.inbox import AS_JSON, as_rows, inbox_of, print_jobs, show_job, tell
+from b24sync.cli.wiring import print_json
 
 
 @click.group("events", short_help="What the portal has sent.")
@@ -34,7 +34,7 @@ def list_events(options: dict[str, Any], limit: int, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("event_id", type=int)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@AS_JSON
 @click.pass_obj
 def show(options: dict[str, Any], event_id: int, as_json: bool) -> None:
     """Show one event with what the portal sent; its secrets were never stored.
@@ -46,13 +46,13 @@ def show(options: dict[str, Any], event_id: int, as_json: bool) -> None:
 
 @command.command("replay")
 @click.argument("event_ids", type=int, nargs=-1, required=True)
+@AS_JSON
 @click.pass_obj
-def replay(options: dict[str, Any], event_ids: tuple[int, ...]) -> None:
+def replay(options: dict[str, Any], event_ids: tuple[int, ...], as_json: bool) -> None:
     """Work on events once more, as if the portal had sent them again. What rules did already is not done twice.
 
     Example: b24sync events replay 17
     """
     with inbox_of(options) as jobs:
-        wanted = chosen_ids(event_ids, None)
-        again = jobs.replay(wanted)
-    say(told(again, wanted, "came in again", "no event, or waiting still"))
+        again = jobs.replay(event_ids)
+    tell(again, event_ids, "came in again", "no event, or waiting still", as_json=as_json)

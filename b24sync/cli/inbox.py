@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from b24sync.cli.wiring import iso, opened, print_json
+from b24sync.cli.wiring import iso, opened, print_json, say
 from b24sync.store.jobs import Job, Jobs
 
 
@@ -18,18 +18,17 @@ def inbox_of(options: Mapping[str, Any]) -> Iterator[Jobs]:
         yield Jobs(app.store, app.portal, app.clock)
 
 
-def chosen_ids(ids: Sequence[int], all_of_a_kind: Sequence[int] | None) -> list[int]:
-    """The ids to act on. Raises UsageError when there is no choice, or two."""
-    if bool(ids) == (all_of_a_kind is not None):
-        raise click.UsageError("Name ids, or use --dead for all dead letters.")
-    return list(ids) if all_of_a_kind is None else list(all_of_a_kind)
-
-
-def told(acted_on: Sequence[int], wanted: Sequence[int], done: str, why_not: str) -> str:
+def tell(acted_on: Sequence[int], wanted: Sequence[int], done: str, why_not: str, *, as_json: bool) -> None:
     """What became of the chosen ids, in a line."""
     others = sorted(set(wanted) - set(acted_on))
+    if as_json:
+        print_json({"done": list(acted_on), "left": others})
+        return
     said = f"{done.capitalize()}: {', '.join(map(str, acted_on)) or 'nothing'}."
-    return said + (f" Left alone, being {why_not}: {', '.join(map(str, others))}." if others else "")
+    say(said + (f" Left alone, being {why_not}: {', '.join(map(str, others))}." if others else ""))
+
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def as_rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:

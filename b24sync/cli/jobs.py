@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from b24sync.cli.inbox import as_rows, chosen_ids, inbox_of, print_jobs, show_job, told
-from b24sync.cli.wiring import print_json, say
+from b24sync.cli.inbox import AS_JSON, as_rows, inbox_of, print_jobs, show_job, tell
+from b24sync.cli.wiring import print_json
+from b24sync.store.jobs import Jobs
 from b24sync.store.lanes import BEGUN, DEAD, DONE, DROPPED, WAITING
 
+ALL_DEAD = click.option("--dead", "all_dead", is_flag=True, help="All dead letters.")
 STATES = {"open": [WAITING, BEGUN], "dead": [DEAD], "done": [DONE], "dropped": [DROPPED], "all": []}
 
 
@@ -42,7 +45,7 @@ def list_jobs(options: dict[str, Any], state: str, lane: str | None, limit: int,
 
 @command.command("show")
 @click.argument("job_id", type=int)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@AS_JSON
 @click.pass_obj
 def show(options: dict[str, Any], job_id: int, as_json: bool) -> None:
     """Show one job: its lane, its tries, what it failed on.
@@ -54,29 +57,38 @@ def show(options: dict[str, Any], job_id: int, as_json: bool) -> None:
 
 @command.command("retry")
 @click.argument("job_ids", type=int, nargs=-1)
-@click.option("--dead", "all_dead", is_flag=True, help="All dead letters.")
+@ALL_DEAD
+@AS_JSON
 @click.pass_obj
-def retry(options: dict[str, Any], job_ids: tuple[int, ...], all_dead: bool) -> None:
+def retry(options: dict[str, Any], job_ids: tuple[int, ...], all_dead: bool, as_json: bool) -> None:
     """Do dead or dropped jobs again, before whatever waits in their lanes.
 
     Example: b24sync jobs retry 17
     """
     with inbox_of(options) as jobs:
-        wanted = chosen_ids(job_ids, [job.id for job in jobs.dead(10_000)] if all_dead else None)
+        wanted = _chosen(jobs, job_ids, all_dead=all_dead)
         again = jobs.retry(wanted)
-    say(told(again, wanted, "will be done again", "neither dead nor dropped"))
+    tell(again, wanted, "will be done again", "neither dead nor dropped", as_json=as_json)
 
 
 @command.command("drop")
 @click.argument("job_ids", type=int, nargs=-1)
-@click.option("--dead", "all_dead", is_flag=True, help="All dead letters.")
+@ALL_DEAD
+@AS_JSON
 @click.pass_obj
-def drop(options: dict[str, Any], job_ids: tuple[int, ...], all_dead: bool) -> None:
+def drop(options: dict[str, Any], job_ids: tuple[int, ...], all_dead: bool, as_json: bool) -> None:
     """Never do these jobs: waiting, backing off or dead ones. `jobs retry` takes it back.
 
     Example: b24sync jobs drop 17
     """
     with inbox_of(options) as jobs:
-        wanted = chosen_ids(job_ids, [job.id for job in jobs.dead(10_000)] if all_dead else None)
+        wanted = _chosen(jobs, job_ids, all_dead=all_dead)
         dropped = jobs.drop(wanted)
-    say(told(dropped, wanted, "dropped", "done already, or being done right now"))
+    tell(dropped, wanted, "dropped", "done already, or being done right now", as_json=as_json)
+
+
+def _chosen(jobs: Jobs, ids: Sequence[int], *, all_dead: bool) -> Sequence[int]:
+    """The ids to act on. Raises UsageError when there is no choice, or two."""
+    if bool(ids) == all_dead:
+        raise click.UsageError("Name ids, or use --dead for all dead letters.")
+    return [job.id for job in jobs.dead(10_000)] if all_dead else ids

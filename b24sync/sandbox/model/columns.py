@@ -11,7 +11,7 @@ from .filters import Column
 from .moments import parse_day, parse_moment
 from .schema import Schema
 from .text import Fold, php_text
-from .values import INT_KINDS, LINK_KINDS, NO, YES
+from .values import INT_KINDS, LINK_KINDS, flag_key
 
 
 def item_columns(schema: Schema, fold: Callable[[], Fold], zone: tzinfo) -> dict[str, Column]:
@@ -84,17 +84,6 @@ def link_key(raw: Any) -> int | None:
 
 def number_key(raw: Any) -> float | None:
     return None if raw in (None, "") else float(raw)
-
-
-def flag_key(raw: Any) -> str:
-    if isinstance(raw, bool):
-        return "Y" if raw else "N"
-    text = str(raw)
-    if text in YES:
-        return "Y"
-    if text in NO:
-        return "N"
-    raise ValueError(f"no flag: {raw!r}")
 
 
 def user_flag_key(raw: Any) -> str:

@@ -31,6 +31,18 @@ INT_KINDS = frozenset({"integer", "user", "employee", "enumeration", "iblock_ele
 PHP_TYPES = {str: "string", int: "integer", float: "double", bool: "boolean", type(None): "NULL"}
 
 
+def flag_key(raw: Any) -> str:
+    """`Y` or `N` of whatever a flag may be sent as. Raises ValueError."""
+    if isinstance(raw, bool):
+        return "Y" if raw else "N"
+    text = str(raw)
+    if text in YES:
+        return "Y"
+    if text in NO:
+        return "N"
+    raise ValueError(f"no flag: {text!r}")
+
+
 class FieldFault(Exception):
     """A value that the portal does not take. `reason`: invalid | required | not_iterable."""
 
@@ -144,14 +156,7 @@ class Values:
 
     @staticmethod
     def _flag(_field: Field, raw: Any) -> str:
-        if isinstance(raw, bool):
-            return "Y" if raw else "N"
-        text = str(raw)
-        if text in YES:
-            return "Y"
-        if text in NO:
-            return "N"
-        raise ValueError(f"no flag: {text!r}")
+        return flag_key(raw)
 
     @staticmethod
     def _day(_field: Field, raw: Any) -> str:
