@@ -123,14 +123,6 @@ class Reporter:
     def _new(self, name: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> Report:
         return Report(Table(name, columns, rows), self._scope.as_of, self._zone)
 
-    def _in_scope(self, stay: Stay) -> bool:
-        return self._scope.pipelines is None or stay.pipeline_id in self._scope.pipelines
-
-    def _touches(self, stay: Stay) -> bool:
-        """Whether any of it lies in the period."""
-        scope = self._scope
-        return stay.entered_at < scope.end and (stay.left_at is None or stay.left_at > scope.start)
-
     # -- delays -------------------------------------------------------------------------------------
 
     def delays(self, tables: Timelines) -> Report:
@@ -261,48 +253,51 @@ class Reporter:
 
     def _work_of(self, life: Life) -> tuple[float, int, int, int, bool]:
         """(seconds in work within the period, won, lost, overdue, whether it counts) of one deal."""
-        scope = self._scope
-        start, until = scope.start, scope.until
+        scope, pipelines = self._scope, self._scope.pipelines
+        start, end, until = scope.start, scope.end, scope.until
         seconds = 0.0
-        counts, overdue, group = False, 0, ""
+        counts, overdue, closed = False, 0, ""
         for stay in life.stays:
-            if not self._in_scope(stay) or stay.entered_at >= scope.end:
+            pipeline_id, _, group, entered_at, left_at, _ = stay
+            if entered_at >= end or (pipelines is not None and pipeline_id not in pipelines):
                 continue
-            if not stay.in_work:
-                group = stay.group if stay.entered_at >= start else ""
-                counts = counts or bool(group)
+            if group != "P":
+                closed = group if entered_at >= start else ""
+                counts = counts or bool(closed)
                 continue
-            group = ""
-            if not self._touches(stay):
+            closed = ""
+            if left_at is not None and left_at <= start:
                 continue
             counts = True
-            end = until if stay.left_at is None else min(stay.left_at, until)
-            seconds += max(0.0, end - max(stay.entered_at, start))
+            left_at = until if left_at is None or left_at > until else left_at
+            seconds += max(0.0, left_at - (entered_at if entered_at > start else start))
             if not overdue and self._book.measure(stay, scope.as_of, life.own).delay_days > 0:
                 overdue = 1
-        return seconds, int(group == "S"), int(group == "F"), overdue, counts
+        return seconds, int(closed == "S"), int(closed == "F"), overdue, counts
 
     # -- stages -------------------------------------------------------------------------------------
 
     def stages(self, deals: Iterable[Life]) -> Report:
         """Stays that were entered and left in the period, those that stand at its end, and how long they took."""
-        scope = self._scope
+        scope, pipelines = self._scope, self._scope.pipelines
+        start, end = scope.start, scope.end
         found: dict[Place, _Passing] = defaultdict(_Passing)
         sorts = {place: (name.sort, name.group) for place, name in self._names.stages.items()}
         for life in deals:
             furthest = _furthest(life.stays, sorts)
             for stay, advanced in zip(life.stays, furthest, strict=True):
-                if stay.stage_id == UNKNOWN or not self._in_scope(stay):
+                pipeline_id, stage_id, _, entered_at, left_at, _ = stay
+                if stage_id == UNKNOWN or (pipelines is not None and pipeline_id not in pipelines):
                     continue
-                passing = found[stay.pipeline_id, stay.stage_id]
-                if scope.start <= stay.entered_at < scope.end:
+                passing = found[pipeline_id, stage_id]
+                if start <= entered_at < end:
                     passing.entered += 1
                     passing.advanced += advanced
-                if stay.left_at is None or stay.left_at >= scope.end:
-                    passing.standing += stay.entered_at < scope.end
-                elif stay.left_at >= scope.start:
+                if left_at is None or left_at >= end:
+                    passing.standing += entered_at < end
+                elif left_at >= start:
                     passing.left += 1
-                    passing.days.append((stay.left_at - stay.entered_at) / DAY_S)
+                    passing.days.append((left_at - entered_at) / DAY_S)
         for place, name in self._names.stages.items():
             if not name.gone and (scope.pipelines is None or place[0] in scope.pipelines):
                 # A stage that nobody passed is a row as well.
@@ -392,12 +387,13 @@ def _furthest(stays: Sequence[Stay], sorts: dict[Place, tuple[int, str]]) -> lis
     won = False
     highest: dict[int, int] = {}
     for index in range(len(stays) - 1, -1, -1):
-        stay = stays[index]
-        sort = sorts.get((stay.pipeline_id, stay.stage_id), (0, ""))[0]
-        advanced[index] = won or highest.get(stay.pipeline_id, -1) > sort
-        won = won or stay.group == "S"
-        if stay.group == "P":
-            highest[stay.pipeline_id] = max(highest.get(stay.pipeline_id, -1), sort)
+        pipeline_id, stage_id, group, _, _, _ = stays[index]
+        sort = sorts.get((pipeline_id, stage_id), (0, ""))[0]
+        reached = highest.get(pipeline_id, -1)
+        advanced[index] = won or reached > sort
+        won = won or group == "S"
+        if group == "P" and sort > reached:
+            highest[pipeline_id] = sort
     return advanced
 
 
