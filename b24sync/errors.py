@@ -85,7 +85,9 @@ class PortalRefused(B24SyncError):
 
     def __init__(self, method: str, code: str, text: str, *, hint: str = "") -> None:
         said = f"{code}: {text}" if code else text
-        super().__init__(f"{method} was refused by the portal: {said}" + (f" {hint}" if hint else ""))
+        if hint:
+            said = f"{said.rstrip('. ')}. {hint}"
+        super().__init__(f"{method} was refused by the portal: {said}")
         self.method = method
         self.code = code
         self.text = text

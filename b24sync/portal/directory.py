@@ -161,13 +161,13 @@ def read_directory(
     kinds = {"statuses": _status_page, "users": _user_page} if users else {"statuses": _status_page}
     for kind, command_of in kinds.items():
         commands.update({f"{kind}{page}": command_of(page) for page in range(PAGES_AT_ONCE)})
-    answers = _read(client, commands)
+    answers = _read(client, commands, entity_type_id)
     for kind, command_of in kinds.items():
         total = answers[f"{kind}0"].total or 0
         pages = range(PAGES_AT_ONCE, (total + 49) // 50)
         more = {f"{kind}{page}": command_of(page) for page in pages}
         if more:
-            answers.update(_read(client, more))
+            answers.update(_read(client, more, entity_type_id))
     rows = {
         kind: [row for name, answer in answers.items() if name.startswith(kind) for row in items_of(answer.result)]
         for kind in ("statuses", "users")
@@ -188,14 +188,19 @@ def read_directory(
     )
 
 
-def _read(client: PortalClient, commands: Mapping[str, Command]) -> dict[str, Done]:
+def _read(client: PortalClient, commands: Mapping[str, Command], entity_type_id: int) -> dict[str, Done]:
     answers: dict[str, Done] = {}
+    dynamic = entity_type_id >= FIRST_SMART_PROCESS
     for name, answer in client.read_all(commands, priority="interactive").items():
         if isinstance(answer, Refused):
             if name == _CURRENCIES:
                 continue  # needs the right to CRM settings (crm/currency/crm-currency-list.md): nobody checks then
-            method = commands[name].method
-            raise PortalRefused(method, answer.code, answer.text, hint="The webhook needs this scope and right.")
+            if dynamic and name == "categories" and answer.code == "ENTITY_TYPE_NOT_SUPPORTED":
+                continue  # a smart process without pipelines
+            hint = "The webhook needs this scope and right."
+            if dynamic and name == "fields" and answer.code == "NOT_FOUND":
+                hint = f"There is no smart process {entity_type_id}: its number stands in the address of its list."
+            raise PortalRefused(commands[name].method, answer.code, answer.text, hint=hint)
         answers[name] = answer
     return answers
 

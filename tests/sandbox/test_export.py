@@ -299,6 +299,16 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_read(desk: Des
     assert ended.code == 78 and "cannot be written: No such file" in ended.stderr, ended
 
 
+def test_a_smart_process_without_pipelines_is_exported_and_one_that_is_not_there_is_told(desk: Desk) -> None:
+    fill(desk.sandbox)
+    said = {"code": "ENTITY_TYPE_NOT_SUPPORTED", "text": "Entity type is not supported", "which": "one"}
+    desk.sandbox.fault("nested_error", "crm.category.list", nth=1, params=said)
+    assert len(exported(desk, f"item:{VISIT}", "visits.csv")) == 2
+    assert desk.sandbox.faults()[-1]["fired"] == 1
+    missing = desk.run("export", "item:998", desk.folder / "none.csv")
+    assert missing.code == 78 and ". There is no smart process 998: its number" in missing.stderr, missing
+
+
 def test_a_request_that_breaks_costs_no_row(desk: Desk) -> None:
     header, rows = ["Id", "Название"], [[str(n), f"Сделка {n}"] for n in range(1, 171)]
     mapping = desk.file("m.toml", 'entity = "deal"\noriginator = "x"\nkey = "Id"\n[columns]\n"Название" = "title"\n')
