@@ -55,6 +55,7 @@ def written(desk: NightDesk) -> int:
 def kill_recounts(folder: Path, *, seed: int, kills: int) -> Killed:
     """Kill a recount `kills` times, run it to its end, judge by the portal. Raises AssertionError."""
     chance = random.Random(seed)
+    folder.mkdir(exist_ok=True)
     found = Killed(seed, DEALS_PER_KILL * (kills + 1))
     with running_sandbox(seed=seed_of(projects(found.deals)), **SLOW_PORTAL) as sandbox:
         desk = NightDesk(folder, sandbox)
