@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -24,6 +25,7 @@ from b24sync.daemon.intake import HOOK, Intake, Senders
 from b24sync.daemon.probes import metrics_text, readiness
 from b24sync.daemon.questions import question_pages
 from b24sync.daemon.wiring import Daemon, application_tokens, questions_of
+from b24sync.errors import ConfigError
 from b24sync.store.app_grants import AppGrants
 from b24sync.store.cursors import read_cursor
 from b24sync.store.group_commit import GroupCommit
@@ -129,8 +131,6 @@ def run_serve(daemon: Daemon, worker_command: Sequence[str] | None, say: Callabl
     probes = Probes(ready=lambda: readiness(daemon, worker.alive), metrics=lambda: metrics_text(daemon, intake, commit))
     config = uvicorn.Config(
         create_app(intake, probes, commit.close, [question_pages(partial(questions_of, daemon))]),
-        host=daemon.config.daemon.host,
-        port=daemon.config.daemon.port,
         http=PatientProtocol,
         ws="none",
         log_config=None,
@@ -143,17 +143,26 @@ def run_serve(daemon: Daemon, worker_command: Sequence[str] | None, say: Callabl
     server = _Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
-    socket = config.bind_socket()
-    socket.listen(MAX_CONNECTIONS)  # from here on clients wait for us instead of being refused
+    # From here on clients wait for us instead of being refused.
+    listener = listening(daemon.config.daemon.host, daemon.config.daemon.port)
     worker.start()
     try:
-        host, port = socket.getsockname()[:2]
+        host, port = listener.getsockname()[:2]
         say(f"b24sync listens on http://{host}:{port}")
         for line in how_events_come(daemon, tokens):
             say(line)
-        server.run(sockets=[socket])
+        server.run(sockets=[listener])
     finally:
         worker.stop()
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """The socket that clients come to. Raises ConfigError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+    except OSError as error:
+        raise ConfigError(f"[daemon] {host}:{port} cannot be listened on: {error.strerror or error}.") from None
 
 
 def how_events_come(daemon: Daemon, tokens: dict[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ import gc
 import io
 import json
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from b24sync.bulk.interruption import answer_first
 from b24sync.cli import cli, main, wiring
-from b24sync.errors import NeedsConfirmation, PortalRefused
+from b24sync.errors import ConfigError, NeedsConfirmation, PortalRefused
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +114,10 @@ def test_ctrl_c_waits_for_the_answer_of_what_was_sent_and_a_second_one_does_not(
         send(2)
     assert answers == [0, 1]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_port_that_is_taken_is_a_mistake_of_the_configuration() -> None:
+    from b24sync.daemon.serve import listening
+
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="cannot be listened on: A"):
+        listening("127.0.0.1", taken.getsockname()[1])
