@@ -6,6 +6,7 @@ looked at, by whom and how often: a cause is stored once, and its jobs are publi
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,7 +135,10 @@ class Observer:
         for row in new:
             key = row.entity_id, row.key
             messages += self.jobs_of(row, by_key[key], at, writers.get(key))
-        messages += [message for item in seen for message in self._timers(item, new)]
+        of_items: dict[int, list[CauseRow]] = defaultdict(list)
+        for row in new:
+            of_items[row.entity_id].append(row)
+        messages += [message for item in seen for message in self._timers(item, of_items[item.entity_id])]
         self._lanes.publish(connection, messages)
         return new
 
@@ -147,7 +151,7 @@ class Observer:
 
     def _timers(self, item: Seen, new: Sequence[CauseRow]) -> Iterator[Message]:
         """`due(field)`: a timer for the moment that a field holds now; one for every value that it ever had."""
-        fresh = {(row.entity, row.subject): row for row in new if row.entity_id == item.entity_id}
+        fresh = {(row.entity, row.subject): row for row in new}
         for (entity, subject), row in fresh.items():
             moment = moment_of(row.detail.get("after"))
             if row.kind != CHANGED or moment is None:

@@ -54,19 +54,16 @@ class Causes:
     def __init__(self, store: Store, portal: str) -> None:
         self._store = store
         self._portal = portal
+        self._insert = store.insert(causes).on_conflict_do_nothing().returning(causes.c.id)
 
     def add(self, connection: Connection, rows: Sequence[Mapping[str, Any]], source: str, at: float) -> list[CauseRow]:
         """Store causes (entity, entity_id, key, kind, subject, n, detail); returns those that were not known."""
         added: list[CauseRow] = []
         for row in rows:
             detail = dict(row["detail"])
-            statement = self._store.insert(causes).values(
-                portal=self._portal,
-                source=source,
-                at=at,
-                **{**row, "detail": json.dumps(detail, ensure_ascii=False) if detail else None},
-            )
-            new = connection.execute(statement.on_conflict_do_nothing().returning(causes.c.id)).scalar()
+            text = json.dumps(detail, ensure_ascii=False) if detail else None
+            values = {**row, "portal": self._portal, "source": source, "at": at, "detail": text}
+            new = connection.execute(self._insert, values).scalar()
             if new is not None:
                 added.append(CauseRow(new, **{**row, "detail": detail}, source=source, at=at))
         return added

@@ -225,7 +225,7 @@ def test_an_import_makes_no_task_unless_a_rule_says_so(tmp_path: Path, sandbox: 
     with running_daemon(tmp_path, sandbox, rules, sweep="1s") as daemon:
         daemon.run("import", "run", str(tmp_path / "deals.csv"), "--mapping", str(tmp_path / "deals.toml"), "--yes")
         by_hand = int(sandbox.act("item.add", entityTypeId=2, fields={"title": "Руками", "assignedById": 5})["id"])
-        daemon.wait_until(lambda: len(sandbox.state("tasks", binding=f"D_{by_hand}")) > 0)
+        daemon.wait_until(lambda: len(sandbox.state("tasks", binding=f"D_{by_hand}")) > 0, timeout_s=600)
         expected = {FIRST_CALL: 1, "Подготовить": count // PREPARED_EVERY}
         daemon.wait_until(lambda: len(sandbox.state("tasks")) >= sum(expected.values()), timeout_s=600)
         daemon.wait_until(lambda: sandbox.wait_idle(5.0), timeout_s=600)
