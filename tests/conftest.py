@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from early import EarlyTests
 from fixed_clock import FixedClock
 from hypothesis import settings
 from migrated_store import migrated_store
@@ -25,6 +26,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_postgresql = getattr(item, "callspec", None) and item.callspec.params.get("store_url") == "postgresql"  # type: ignore[attr-defined]
         if on_postgresql and item.get_closest_marker("many_transactions"):
             item.add_marker("long")
+
+
+EARLY = EarlyTests()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin the tests that mostly wait."""
+    if not session.config.option.collectonly:
+        EARLY.begin(session.items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test that was begun early is not run again."""
+    return EARLY.has_outcome_of(pyfuncitem) or None
+
+
+def pytest_sessionfinish() -> None:
+    EARLY.end()
 
 
 REQUIRE_SHARED = "B24SYNC_REQUIRE_SHARED"

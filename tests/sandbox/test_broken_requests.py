@@ -25,6 +25,8 @@ from broken_requests import (
 from rehearsal import STARTS, WAYS, side_by_side
 from reliability import write_figures
 
+pytestmark = pytest.mark.waits
+
 CALM: Calm = {"batch_import": 5, "single_import": 5, STARTS: 8}
 """The short tests break a request in the middle, so these need not be exact."""
 

@@ -7,8 +7,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pytest
 from rehearsal import DONE, IMPORTS, SANDBOX_OPTIONS, Rehearsal, Row, assert_each_deal_once, rows, side_by_side
 from sandbox_process import running_sandbox
+
+pytestmark = pytest.mark.waits
 
 COMPANIES = [f"ООО «Ромашка {number}»" for number in range(1, 8)]
 NOTE_FIELD = '{ field = "company", match = "title", create = true }'

@@ -17,6 +17,8 @@ from rehearsal import DONE, SCALE, side_by_side
 from reliability import write_figures
 from sandbox_process import running_sandbox
 
+pytestmark = pytest.mark.waits
+
 OF_GROUPS = [name for name, broken in BREAKS.items() if broken.of_starts]
 CREATE, INVITE, ADMIT, CARD = METHODS
 SHORT = {

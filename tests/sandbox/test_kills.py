@@ -28,6 +28,8 @@ from rehearsal import (
 from reliability import write_figures
 from sandbox_process import running_sandbox
 
+pytestmark = pytest.mark.waits
+
 
 def assert_it_bit(chain: Chain, kills: int) -> None:
     """It was killed that often, mostly between the first and the last row."""

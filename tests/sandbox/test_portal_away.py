@@ -28,6 +28,8 @@ from rehearsal import (
 )
 from sandbox_process import running_sandbox
 
+pytestmark = pytest.mark.waits
+
 COUNT = 120
 STARTS_WORDS = ["workflows", "start", "--all", "--json"]
 
@@ -38,7 +40,7 @@ def test_an_overloaded_portal_stops_every_process_and_both_go_on_later(tmp_path:
         sandbox.fault("overload", IMPORTS, nth=3)
         running = [rehearsal.start(*rehearsal.import_words()) for _ in range(2)]
         ended = [one.ended() for one in running]
-        assert [one.code for one in ended] == [BLOCKED, BLOCKED], ended
+        assert [one.code for one in ended] == [BLOCKED, BLOCKED], str(ended)
         assert all("OVERLOAD_LIMIT" in one.stderr for one in ended), ended
         assert "Bitrix24 support" in ended[0].stderr + ended[1].stderr
         [fault] = sandbox.faults()

@@ -11,6 +11,8 @@ from night_kills import SLOW_PORTAL, UPDATE_COST_S, Killed, assert_one_night, ki
 from nights import EXPERTISE, FAST, LEFT, NEW, NORMS, START, NightDesk, deal, seed_of
 from sandbox_process import running_sandbox
 
+pytestmark = pytest.mark.waits
+
 
 def assert_it_bit(killed: Killed, kills: int) -> None:
     assert len(killed.kills) == kills and killed.between * 2 > kills, killed

@@ -15,6 +15,8 @@ from rehearsal import side_by_side
 from reliability import write_figures
 from rewrites import FAULTS, Job, break_rewrite, calm_requests, every_play, kill_rewrites
 
+pytestmark = pytest.mark.waits
+
 JOBS: tuple[Job, ...] = get_args(Job)
 
 

@@ -10,8 +10,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 import pytest
 from daemon_desk import DaemonDesk, running_daemon
 from sandbox_process import PROJECT, SandboxProcess, running_sandbox
+
+pytestmark = pytest.mark.waits
 
 SEED: dict[str, Any] = {
     "userfields": [
@@ -41,10 +42,8 @@ READS_PER_SWEEP = 3
 ON_THE_WAY = ("tasks.task.add", "tasks.task.update", "crm.item.add")
 
 
-@pytest.fixture
-def sandbox() -> Iterator[SandboxProcess]:
-    with running_sandbox(seed=SEED, scale=SCALE, request_cap_s=REQUEST_CAP_S * SCALE) as running:
-        yield running
+def portal() -> AbstractContextManager[SandboxProcess]:
+    return running_sandbox(seed=SEED, scale=SCALE, request_cap_s=REQUEST_CAP_S * SCALE)
 
 
 def children(pid: int) -> list[int]:
@@ -150,9 +149,12 @@ def seconds(moment: str) -> float:
     ("deals", "acts", "kills", "shuffle_s"),
     [(10, 40, 3, 1.0), pytest.param(60, 600, 20, 60.0, marks=pytest.mark.long)],
 )
-def test_every_cause_is_acted_on_once(
-    tmp_path: Path, sandbox: SandboxProcess, deals: int, acts: int, kills: int, shuffle_s: float
-) -> None:
+def test_every_cause_is_acted_on_once(tmp_path: Path, deals: int, acts: int, kills: int, shuffle_s: float) -> None:
+    with portal() as sandbox:
+        play_bad_days(tmp_path, sandbox, deals, acts, kills, shuffle_s)
+
+
+def play_bad_days(tmp_path: Path, sandbox: SandboxProcess, deals: int, acts: int, kills: int, shuffle_s: float) -> None:
     users = Users(sandbox, deals, seed=7)
     with running_daemon(tmp_path, sandbox, RULES, sweep="1s") as daemon:
         sandbox.post("knobs", {"drop": 0.2, "duplicate": 0.1, "shuffle_window_s": shuffle_s, "seed": 7})
@@ -208,7 +210,12 @@ PREPARED_EVERY = 10
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(16_000, marks=pytest.mark.long)])
-def test_an_import_makes_no_task_unless_a_rule_says_so(tmp_path: Path, sandbox: SandboxProcess, count: int) -> None:
+def test_an_import_makes_no_task_unless_a_rule_says_so(tmp_path: Path, count: int) -> None:
+    with portal() as sandbox:
+        play_import(tmp_path, sandbox, count)
+
+
+def play_import(tmp_path: Path, sandbox: SandboxProcess, count: int) -> None:
     """The command imports while the daemon runs; the portal tells of imports by events, which it may."""
     sandbox.switch(import_events=True)
     stages = ["Подготовка документов" if n % PREPARED_EVERY == 0 else "Новая" for n in range(1, count + 1)]

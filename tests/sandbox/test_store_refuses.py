@@ -19,6 +19,8 @@ from rehearsal import (
 )
 from sandbox_process import running_sandbox
 
+pytestmark = pytest.mark.waits
+
 COUNT = 400
 FULL_AFTER = 60
 """The disk is full when the sandbox holds that many deals."""

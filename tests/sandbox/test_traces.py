@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rehearsal import (
     BLOCKED,
     DONE,
@@ -24,6 +25,8 @@ from rehearsal import (
     seed_with,
 )
 from sandbox_process import SandboxProcess, running_sandbox
+
+pytestmark = pytest.mark.waits
 
 COUNT = 40
 WORDS = ["workflows", "start", "--all", "--json"]

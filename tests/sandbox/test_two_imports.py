@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pytest
 from rehearsal import (
     DONE,
     REFUSED,
@@ -21,6 +22,8 @@ from rehearsal import (
     side_by_side,
 )
 from sandbox_process import running_sandbox
+
+pytestmark = pytest.mark.waits
 
 COUNT = 180
 

@@ -11,6 +11,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 
+BARE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Without the plugins of others, which take seconds to load."""
 SAMPLE = """
 import pytest
 
@@ -38,8 +40,8 @@ def test_a_skipped_test_of_real_inputs_fails_where_they_are_required(
     (tmp_path / "test_sample.py").write_text(SAMPLE, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = shared: x\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(PROJECT / "tests"), "B24SYNC_REQUIRE_SHARED": required},
+        [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(PROJECT / "tests"), "B24SYNC_REQUIRE_SHARED": required, **BARE},
         cwd=tmp_path,
         capture_output=True,
         text=True,
