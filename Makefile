@@ -9,16 +9,17 @@ MAPPING ?=
 PYTEST_ARGS ?=
 SPEC_DIR ?= ../shared/bitrix24/spec
 
-.PHONY: help setup demo test fuzz test-long bench fmt lint types layers check spec-table sandbox-reference lock clean
+.PHONY: help setup demo test test-postgresql fuzz test-long bench fmt lint types layers check spec-table sandbox-reference lock clean
 
 help:
 	@echo 'make demo                     the main job on a local portal, about two minutes after the set-up'
 	@echo 'make demo FILE=f MAPPING=m    the same with a spreadsheet of your own'
-	@echo 'make test                     all tests but the long ones, under ten minutes'
+	@echo 'make test                     the tests, about six minutes'
+	@echo 'make test-postgresql          the store, gate, ledger and lanes on PostgreSQL, which a wheel brings'
 	@echo 'make fuzz                     the readers under made-up files for about a minute'
 	@echo 'make test-long                a hundred kills, every fault at three places; writes docs/reliability/'
 	@echo 'make bench                    speed and memory, about an hour and a half; writes docs/benchmarks/ and docs/benchmarks.md'
-	@echo 'make check                    what CI runs: lint types layers fuzz test'
+	@echo 'make check                    what CI runs: lint types layers fuzz test-postgresql test'
 	@echo 'make setup fmt lint types layers spec-table lock clean'
 
 setup: $(DEV_READY)
@@ -44,7 +45,10 @@ demo: $(RUN_READY)
 	@$(BIN)/python scripts/demo.py $(if $(FILE),--file "$(FILE)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 test: $(DEV_READY)
-	@$(BIN)/pytest -n 2 --dist worksteal -m 'not long' $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal -m 'not long and not postgresql' $(PYTEST_ARGS)
+
+test-postgresql: $(DEV_READY)
+	@$(BIN)/pytest -q -n 2 --dist worksteal -m 'postgresql and not long' tests/unit $(PYTEST_ARGS)
 
 # So many examples last about a minute on two cores; hypothesis itself knows no budget of time.
 fuzz: $(DEV_READY)
@@ -70,7 +74,7 @@ types: $(DEV_READY)
 layers: $(DEV_READY)
 	$(BIN)/lint-imports --no-logo --no-cache
 
-check: lint types layers fuzz test
+check: lint types layers fuzz test-postgresql test
 
 # The fact table that the sandbox checks calls against, from a folder of official method specs.
 spec-table: $(DEV_READY)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from early import EarlyTests
+from early import EarlyTests, parameters
 from fixed_clock import FixedClock
 from hypothesis import settings
 from migrated_store import migrated_store
@@ -21,10 +21,12 @@ settings.load_profile("project")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of tests with hundreds of transactions `make test` runs the SQLite form; PostgreSQL's costs ten times that."""
+    """PostgreSQL's forms have a step of their own; of tests with hundreds of transactions they are long ones."""
     for item in items:
-        on_postgresql = getattr(item, "callspec", None) and item.callspec.params.get("store_url") == "postgresql"  # type: ignore[attr-defined]
-        if on_postgresql and item.get_closest_marker("many_transactions"):
+        if not isinstance(item, pytest.Function) or parameters(item).get("store_url") != "postgresql":
+            continue
+        item.add_marker("postgresql")
+        if item.get_closest_marker("many_transactions"):
             item.add_marker("long")
 
 

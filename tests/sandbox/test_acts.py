@@ -16,6 +16,8 @@ from sandbox_process import SandboxProcess, running_sandbox
 from b24sync.store.jobs import Jobs
 from b24sync.store.ledger import count_open
 
+pytestmark = pytest.mark.waits
+
 MARIA, IVAN = 5, 7
 DEAL, CONTACT = 2, 3
 ACTS = f'''

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from sandbox_process import PROJECT
 
+pytestmark = pytest.mark.waits
+
 DEMO = PROJECT / "scripts" / "demo.py"
 TIMEOUT_S = 240.0
 
