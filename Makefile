@@ -9,6 +9,9 @@ MAPPING ?=
 PYTEST_ARGS ?=
 SPEC_DIR ?= ../shared/bitrix24/spec
 
+# Some hundred processes make a run of the tests: without byte code each compiles the project anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup demo test test-postgresql fuzz test-long bench fmt lint types layers check spec-table sandbox-reference lock clean
 
 help:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 import responses
+from answered_calls import answered_calls
 from scripted_server import OK, closed_port, reply, scripted_server
 from wired import SECRET, STANDARD, WEBHOOK, Wired, wired
 
@@ -35,7 +36,7 @@ def portal(tmp_path: Path) -> Iterator[Wired]:
 
 @pytest.fixture
 def http() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as mock:
+    with answered_calls() as mock:
         yield mock
 
 
