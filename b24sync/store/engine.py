@@ -147,7 +147,7 @@ def _engine(url: str, *, synchronous: str) -> Engine:
         # The driver's own BEGIN is switched off: it would be deferred, and a deferred reader that turns
         # writer fails at once with "database is locked" whatever the busy timeout is.
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
+        write_ahead(connection)
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
 
@@ -159,6 +159,23 @@ def _engine(url: str, *, synchronous: str) -> Engine:
             _begin_to_write(connection)
 
     return engine
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a file to WAL. Of two first starts that do so at once, SQLite lets one not wait, but says busy."""
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > until:
+                raise
+            time.sleep(WRITER_POLL_S)
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _begin_to_write(connection: Connection) -> None:
@@ -173,8 +190,7 @@ def _begin_to_write(connection: Connection) -> None:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 return
             except exc.OperationalError as error:
-                busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > until:
+                if not _is_busy(error.orig) or time.monotonic() > until:
                     raise
                 time.sleep(WRITER_POLL_S)
     finally:

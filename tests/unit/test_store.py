@@ -6,7 +6,10 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from sqlalchemy.schema import CreateTable
 
 from b24sync.errors import StoreError
 from b24sync.store import migrate
-from b24sync.store.engine import Store, open_store
+from b24sync.store.engine import Store, open_store, write_ahead
 from b24sync.store.links import Link, Links
 from b24sync.store.tables import cursors, metadata
 
@@ -94,6 +97,7 @@ def test_links_of_an_older_store_are_kept(tmp_path: Path) -> None:
 
 OPEN = """
 import sys
+import threading
 from b24sync.store.engine import open_store
 sys.stdin.readline()
 store = open_store(sys.argv[1])
@@ -242,3 +246,19 @@ def test_an_sqlite_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
     with pytest.raises(StoreError, match=r"3\.35 or newer"):
         open_store(f"sqlite:///{tmp_path}/store.db")
+
+
+def test_a_new_file_is_opened_by_several_at_once(tmp_path: Path) -> None:
+    """One opening in a hundred and fifty was told that the database is locked."""
+
+    def opened(path: Path, start: threading.Barrier) -> str:
+        start.wait()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            write_ahead(connection)
+            return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(150):
+            start = threading.Barrier(4)
+            modes = list(pool.map(opened, [tmp_path / f"{number}.db"] * 4, [start] * 4))
+            assert modes == ["wal"] * 4
