@@ -31,5 +31,5 @@ def answer_first() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if asked:
-        raise KeyboardInterrupt
+        if asked:  # whatever ended the block: who handles that would go on
+            raise KeyboardInterrupt

@@ -116,6 +116,16 @@ def test_ctrl_c_waits_for_the_answer_of_what_was_sent_and_a_second_one_does_not(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_ctrl_c_counts_also_where_the_request_ends_in_an_error_that_somebody_handles() -> None:
+    def send() -> None:
+        with answer_first():
+            signal.raise_signal(signal.SIGINT)
+            raise PortalRefused("crm.item.add", "ACCESS_DENIED", "no")
+
+    with pytest.raises(KeyboardInterrupt):
+        send()
+
+
 def test_a_port_that_is_taken_is_a_mistake_of_the_configuration() -> None:
     from b24sync.daemon.serve import listening
 
