@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+FOLDER = "B24SYNC_TESTS_EARLY"
+"""Environment of the run's processes: its folder. Commands that tests start do not see it."""
 THREADS = 2
 OUTCOME_TIMEOUT_S = 600.0
 POLL_S = 0.05
@@ -28,8 +30,9 @@ class EarlyTests:
     """The waiting tests of a run, as one of its test processes sees them."""
 
     def __init__(self) -> None:
-        of_run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-        self._folder = Path(tempfile.gettempdir()) / f"b24sync-early-{of_run}"
+        self._is_owner = FOLDER not in os.environ
+        self._folder = Path(os.environ.get(FOLDER) or tempfile.mkdtemp(prefix="b24sync-early-"))
+        os.environ[FOLDER] = str(self._folder)
         self._is_over = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -38,7 +41,6 @@ class EarlyTests:
         waiting = [item for item in items if isinstance(item, pytest.Function) and is_early(item)]
         if len(waiting) < 2:
             return
-        self._folder.mkdir(exist_ok=True)
         self._threads = [threading.Thread(target=self._run, args=(waiting,)) for _ in range(THREADS)]
         for thread in self._threads:
             thread.start()
@@ -57,11 +59,11 @@ class EarlyTests:
         return True
 
     def end(self) -> None:
-        """Begin nothing more, wait for what runs; the process that began last tidies up."""
+        """Begin nothing more, wait for what runs; whoever made the folder tidies up, when its workers have ended."""
         self._is_over.set()
         for thread in self._threads:
             thread.join()
-        if "PYTEST_XDIST_WORKER" not in os.environ:
+        if self._is_owner:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self, items: Sequence[pytest.Function]) -> None:
