@@ -37,7 +37,7 @@ from b24sync.portal.messages import notify
 from b24sync.portal.timeline import add_comment, comments_since
 from b24sync.store.causes import Act, Causes
 from b24sync.store.engine import Store
-from b24sync.store.ledger import SETS, set_key
+from b24sync.store.ledger import SETS, highest_number, set_key
 from b24sync.store.links import Link, Links
 from b24sync.store.turns import next_turn, number_of
 from b24sync.transport.client import PortalClient
@@ -254,7 +254,10 @@ class Context:
         left_out = [field.code if isinstance(field, Field) else field for field in without]
         copies = DealCopies(self.client)
         counter, name = f"copies of deal {deal.id}", self.key(f"copy:{deal.id}:{status_id}")
-        key = f"{deal.id}:{number_of(self.site.store, self.site.portal, counter, name)}"
+        what = f"deal@{COPY_ORIGINATOR}"
+        store, portal = self.site.store, self.site.portal
+        taken = highest_number(store, portal, what, f"{deal.id}:")
+        key = f"{deal.id}:{number_of(store, portal, counter, name, taken=taken)}"
 
         def find() -> Made | None:
             found = copies.find(key)
@@ -264,15 +267,14 @@ class Context:
             row = copies.add(deal.whole(), key, status_id, left_out, sending)
             return Made(str(row.get("id") or ""), row)
 
-        def store(connection: Connection, made: Made) -> None:
+        def keep(connection: Connection, made: Made) -> None:
             at = self.client.clock.wall_s()
             if made.answer:
                 seen = [Seen(int(made.portal_id), made.answer, None, "new")]
                 self.site.observer.take(connection, "deal", seen, source="own", at=at, writer=self.writer)
             self.links.save([self.link(f"copy:{key}", "deal", made.portal_id)], connection)
 
-        what = f"deal@{COPY_ORIGINATOR}"
-        copy_id = int(self.act(what, key, "copy", f"copy {deal} to {status_id}", find=find, make=make, store=store))
+        copy_id = int(self.act(what, key, "copy", f"copy {deal} to {status_id}", find=find, make=make, store=keep))
         rows = copies.product_rows(deal.id)
         if rows:
             self.act(

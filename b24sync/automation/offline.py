@@ -27,8 +27,9 @@ from b24sync.automation.engine import Work
 from b24sync.automation.portals import TYPE_IDS
 from b24sync.automation.rulebook import RuleBook
 from b24sync.automation.triggers import TASK_KINDS
+from b24sync.bulk.ledgered import LOOKUP_GRACE_S
 from b24sync.clock import Clock
-from b24sync.errors import PortalBlocked, PortalRefused, PortalUnreachable, RetryLater
+from b24sync.errors import LookUpPending, PortalBlocked, PortalRefused, PortalUnreachable
 from b24sync.portal import offline_events as queue
 from b24sync.portal.events import PortalEvent
 from b24sync.portal.offline_events import Package
@@ -50,8 +51,6 @@ STATE = "offline events: state"
 """Cursor: what a person is told about them."""
 ASKED, TAKEN = "offline events: asked", "offline events: taken"
 """Cursors: unix seconds of a reservation that is not answered; process and message ids of a stored one."""
-AIR_S = 5.0
-"""So long after `request_cap_s` the portal can no longer be making a reservation (design 4)."""
 ADMINISTRATOR = (
     "let an administrator save the application's card in the portal (only his installation may read them, and only "
     "where the plan has rest_offline_extended)"
@@ -93,7 +92,7 @@ class OfflineEvents:
     def run(self, work: Work) -> None:
         """Bind what is lacking (not on a mere wake-up call), then empty the queue into the inbox.
 
-        Cost: one request for what is bound, two per 500 rows, at least one; at a start one more. Raises RetryLater
+        Cost: one request for what is bound, two per 500 rows, at least one; at a start one more. Raises LookUpPending
         while a reservation may still be made whose answer was lost; what the client raises.
         """
         self._starts = any(message.kind == START for message in work.messages)
@@ -142,8 +141,10 @@ class OfflineEvents:
         new = [event for event, said in outcomes.items() if isinstance(said, Done)]
         if new:
             LOG.info("portal=%s bound: %s", self._portal, ", ".join(new))
-        kinds = len(set(wanted) - set(refused))
-        how = "when the portal calls and with every sweep" if self._hook else "with every sweep"
+        failed = {event for event, said in outcomes.items() if not isinstance(said, Done)}
+        kinds = len(set(wanted) - failed)
+        calls = self._hook and queue.WAKE_UP not in failed
+        how = "when the portal calls and with every sweep" if calls else "with every sweep"
         self._tell(f"offline events of {kinds} kinds are fetched {how}", logging.INFO)
         return True
 
@@ -222,13 +223,12 @@ class OfflineEvents:
         asked = read_cursor(self._store, self._portal, ASKED)
         if asked == "" and not self._starts:
             return
-        found = queue.abandoned(self._client)
-        for process_id in found:
+        for process_id in queue.abandoned(self._client):
             LOG.warning("portal=%s offline events of a lost answer are taken: %s", self._portal, process_id)
             self._take(queue.reserved(self._client, process_id), work, answered=False)
-        wait_s = float(asked or 0.0) + self._client.gate.limits.request_cap_s + AIR_S - self._clock.wall_s()
-        if wait_s > 0 and not found:
-            raise RetryLater(
+        wait_s = float(asked or 0.0) + self._client.gate.limits.request_cap_s + LOOKUP_GRACE_S - self._clock.wall_s()
+        if wait_s > 0:  # though some were found: a confirmation that was refused leaves some, too
+            raise LookUpPending(
                 "A reservation of offline events got no answer; it may still be made.", retry_after_s=wait_s
             )
         self._note(ASKED, "")

@@ -133,6 +133,10 @@ class Acts:
 
     def _settled_state(self, ledger: Ledger, key: str) -> Write | None:
         write = ledger.states([key]).get(key)
+        if write is not None and write.state == SENT and write.owner == ledger.owner:
+            # One lane does a key's act, so nobody is at it: the store refused to take its outcome.
+            ledger.settle([Settled(key, UNKNOWN, message="its outcome could not be stored")])
+            return ledger.states([key]).get(key)
         if write is not None and write.state == SENT and ledger.bury_dead():
             write = ledger.states([key]).get(key)
         return write

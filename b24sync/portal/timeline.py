@@ -7,11 +7,10 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from b24sync.portal.items import COMPANY, CONTACT, DEAL, LEAD
+from b24sync.portal.items import ENTITY_NAMES
 from b24sync.portal.pages import PAGE
 from b24sync.transport.client import PortalClient
 
-WORDS = {LEAD: "lead", DEAL: "deal", CONTACT: "contact", COMPANY: "company"}
 MADE_TOLERANCE_S = 2.0
 """CREATED has whole seconds, and the portal's clock is only known from its answers."""
 Sending = Callable[[], None]
@@ -47,7 +46,7 @@ def comments_since(client: PortalClient, type_id: int, item_id: int, text: str, 
 
 
 def _owner(type_id: int, item_id: int) -> dict[str, Any]:
-    return {"ENTITY_ID": item_id, "ENTITY_TYPE": WORDS.get(type_id, f"dynamic_{type_id}")}
+    return {"ENTITY_ID": item_id, "ENTITY_TYPE": ENTITY_NAMES.get(type_id, f"dynamic_{type_id}")}
 
 
 def _made_at(row: dict[str, Any], unknown: float) -> float:

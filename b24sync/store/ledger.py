@@ -433,3 +433,13 @@ def busy_items(connection: Connection, portal: str, entity: str) -> set[int]:
         if kind == entity:
             found.add(int(number))
     return found
+
+
+def highest_number(store: Store, portal: str, what: str, prefix: str) -> int:
+    """The highest n of the keys `<prefix><n>`; 0 where there is none."""
+    query = select(writes.c.key).where(
+        writes.c.portal == portal, writes.c.what == what, writes.c.key.startswith(prefix, autoescape=True)
+    )
+    with store.read() as connection:
+        ends = [key.removeprefix(prefix) for (key,) in connection.execute(query)]
+    return max((int(end) for end in ends if end.isdigit()), default=0)

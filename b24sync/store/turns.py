@@ -23,14 +23,14 @@ def next_turn(store: Store, portal: str, link: Link) -> int:
     return n
 
 
-def number_of(store: Store, portal: str, counter: str, key: str) -> int:
-    """The number that `key` has in a counter: 1, 2, ...; the same one when asked again."""
+def number_of(store: Store, portal: str, counter: str, key: str, *, taken: int = 0) -> int:
+    """The number that `key` has in a counter: 1, 2, ...; the same one when asked again. `taken`: the highest before."""
     name = f"{counter[:23]}/{hashlib.sha256(key.encode()).hexdigest()[:40]}"
     with store.write() as connection:
         drawn = read_cursor(store, portal, name, connection)
         if drawn is not None:
             return int(drawn)
-        n = int(read_cursor(store, portal, counter, connection) or 0) + 1
+        n = max(int(read_cursor(store, portal, counter, connection) or 0), taken) + 1
         for one in (counter, name):
             save_cursor_in(store, connection, portal, one, str(n))
     return n

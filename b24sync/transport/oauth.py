@@ -24,26 +24,11 @@ from b24sync.transport.address import Address
 from b24sync.transport.client import PortalClient, _Reply
 from b24sync.transport.gate import Gate
 from b24sync.transport.masking import MASK
-from b24sync.transport.outcomes import NotSent, Reaction
+from b24sync.transport.outcomes import CODES, OF_ITS_USER, OF_THE_APPLICATION, NotSent, Reaction
 
 SERVER = "https://oauth.bitrix24.tech"
 TIMEOUT_S = (10.0, 30.0)
 REINSTALL = "install the application in the portal again: Developer resources > Integrations > the application > Save"
-
-
-OF_THE_APPLICATION = frozenset(
-    {
-        "NO_AUTH_FOUND",
-        "INVALID_CREDENTIALS",
-        "INVALID_TOKEN",
-        "AUTHORIZATION_ERROR",
-        "APPLICATION_NOT_FOUND",
-        "ERROR_OAUTH",
-        "USER_ACCESS_ERROR",
-        "EXPIRED_TOKEN",
-    }
-)
-"""Codes that end the application's calls and nobody else's (_includes/system-errors.md)."""
 
 _REFRESHING = threading.Lock()
 
@@ -135,7 +120,8 @@ class AppClient(PortalClient):
         outcome = reply.verdict.outcome if reply.verdict is not None else None
         if isinstance(outcome, NotSent) and outcome.code in OF_THE_APPLICATION:
             said = f"{outcome.code}: {outcome.text}"
-            raise PortalBlocked(f"{method}: the portal {self.host} said {said}. What to do: {REINSTALL}.")
+            todo = f"{CODES[outcome.code].advice}; then {REINSTALL}" if outcome.code in OF_ITS_USER else REINSTALL
+            raise PortalBlocked(f"{method}: the portal {self.host} said {said}. What to do: {todo}.")
         return super()._react(method, reply)
 
     def _post(self, method: str, body: bytes, *, may_move: bool = True) -> _Reply:

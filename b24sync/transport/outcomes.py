@@ -105,6 +105,13 @@ CODES: Mapping[str, Line] = {
 }
 """Codes with a meaning of their own. Any other code: refused with a 2xx or 4xx, unknown with a 5xx."""
 
+OF_ITS_USER = frozenset({"AUTHORIZATION_ERROR", "USER_ACCESS_ERROR"})
+OF_THE_APPLICATION = OF_ITS_USER | {
+    *("NO_AUTH_FOUND", "INVALID_CREDENTIALS", "INVALID_TOKEN", "EXPIRED_TOKEN"),
+    *("APPLICATION_NOT_FOUND", "ERROR_OAUTH"),
+}
+"""Codes that end an application's calls and nobody else's; with some it is its user who is at fault."""
+
 BATCH_CODES: Mapping[str, Line] = {
     # Inside a batch these are a method's own words, not the credential's end: import documents
     # INVALID_CREDENTIALS for a missing right (crm/universal/import/crm-item-import.md).

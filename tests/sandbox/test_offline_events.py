@@ -224,6 +224,12 @@ def lane_of(folder: Path, sandbox: SandboxProcess, **options: Any) -> Iterator[L
         yield Lane(daemon)
 
 
+def let_time_pass(lane: Lane, seconds: float = 3600.0) -> None:
+    """Move the question that got no answer, if there is one, so far into the past (before zero: the future)."""
+    if lane.cursor(ASKED):
+        save_cursor(lane.daemon.store, "main", ASKED, str(lane.daemon.clock.wall_s() - seconds))
+
+
 def test_a_lost_answer_leaves_nothing_reserved(sandbox: SandboxProcess, tmp_path: Path) -> None:
     with lane_of(tmp_path, sandbox) as lane:
         lane.run()
@@ -235,7 +241,8 @@ def test_a_lost_answer_leaves_nothing_reserved(sandbox: SandboxProcess, tmp_path
         assert [bool(row["PROCESS_ID"]) for row in queued(sandbox)] == [True], "reserved under an id that was lost"
         assert lane.events() == [] and lane.cursor(ASKED)
         lane.run(WAKE)
-        assert (lane.events(), queued(sandbox), lane.cursor(ASKED)) == ([f"ONCRMDEALADD:{deal}"], [], "")
+        assert (lane.events(), queued(sandbox)) == ([f"ONCRMDEALADD:{deal}"], [])
+        let_time_pass(lane)
 
         again = add_deal(sandbox)
         sandbox.fault("cut_after", "event.offline.clear")
@@ -245,10 +252,11 @@ def test_a_lost_answer_leaves_nothing_reserved(sandbox: SandboxProcess, tmp_path
 
         sandbox.fault("cut_before", "event.offline.get")
         lane.run(WAKE)
+        let_time_pass(lane, -600.0)
         since = len(sandbox.calls(method="event.offline.get"))
         lane.run(WAKE)
         assert len(sandbox.calls(method="event.offline.get")) == since, "it may still be made: nothing is asked for"
-        save_cursor(lane.daemon.store, "main", ASKED, str(lane.daemon.clock.wall_s() - 3600))
+        let_time_pass(lane)
         other = add_deal(sandbox)
         lane.run(WAKE)
         assert f"ONCRMDEALADD:{other}" in lane.events() and queued(sandbox) == []
@@ -264,10 +272,9 @@ def test_cut_connections_lose_nothing(sandbox: SandboxProcess, tmp_path: Path) -
         for _ in range(8):
             deals += [add_deal(sandbox) for _ in range(3)]
             lane.run(WAKE)
+            let_time_pass(lane)
         assert [fault["fired"] > 1 for fault in sandbox.faults()] == [True, True]
         sandbox.clear_faults()
-        if lane.cursor(ASKED):
-            save_cursor(lane.daemon.store, "main", ASKED, str(lane.daemon.clock.wall_s() - 3600))
         lane.run(WAKE)
         assert (queued(sandbox), lane.cursor(ASKED), lane.cursor(TAKEN)) == ([], "", "")
         assert lane.events() == sorted(f"ONCRMDEALADD:{deal}" for deal in deals)

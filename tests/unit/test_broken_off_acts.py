@@ -15,9 +15,9 @@ from wired import Wired, wired
 
 from b24sync.automation.engine import TookTooLong
 from b24sync.bulk.acts import Acts, Made, Sending
-from b24sync.errors import GiveUp, OutcomeUnknown, RetryLater
+from b24sync.errors import GiveUp, OutcomeUnknown, RetryLater, StoreError
 from b24sync.portal.timeline import comments_since
-from b24sync.store.ledger import DONE, PLANNED, UNKNOWN, Ledger
+from b24sync.store.ledger import DONE, PLANNED, SENT, UNKNOWN, Ledger
 
 WHAT, KEY = "comment", "deal:1/once"
 
@@ -59,6 +59,25 @@ def test_what_breaks_off_after_it_was_sent_is_looked_for_when_asked_again(site: 
     with pytest.raises(RetryLater, match="looked for again"):
         once(site, broken)
     assert once(site, broken, found="7") == "7"
+    assert state(site) == DONE
+
+
+def test_what_the_store_would_not_take_is_looked_for_when_asked_again(
+    site: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise StoreError("database is locked")
+
+    def make(sending: Sending) -> Made:
+        sending()
+        monkeypatch.setattr(Ledger, "settle", locked)
+        return Made("7")
+
+    with pytest.raises(StoreError):
+        once(site, make)
+    monkeypatch.undo()
+    assert state(site) == SENT
+    assert once(site, make, found="7") == "7"
     assert state(site) == DONE
 
 

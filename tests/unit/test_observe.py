@@ -18,7 +18,7 @@ from b24sync.config import build_config
 from b24sync.store.causes import Act
 from b24sync.store.engine import Store
 from b24sync.store.lanes import Lanes
-from b24sync.store.ledger import DONE, SETS, Ledger, Settled, busy_items, set_key
+from b24sync.store.ledger import DONE, SETS, Ledger, Settled, busy_items, highest_number, set_key
 from b24sync.store.links import Link, Links
 from b24sync.store.stage_entries import Sighting
 from b24sync.store.tables import inbox
@@ -191,6 +191,17 @@ def test_a_key_keeps_the_number_that_it_drew_first(any_store: Store) -> None:
     drawn = [number_of(any_store, PORTAL, "copies of deal 7", key) for key in ("one", "two", "one", "three")]
     assert drawn == [1, 2, 1, 3]
     assert number_of(any_store, PORTAL, "copies of deal 8", "one") == 1
+
+
+def test_copies_that_an_older_store_counted_otherwise_are_not_taken_for_new_ones(
+    any_store: Store, any_clock: FixedClock
+) -> None:
+    ledger = Ledger(any_store, PORTAL, "deal@b24sync-refusal", any_clock)
+    ledger.plan([("42:1", None), ("42:3", None), ("421:9", None)], None)
+    taken = highest_number(any_store, PORTAL, "deal@b24sync-refusal", "42:")
+    drawn = [number_of(any_store, PORTAL, "copies of deal 42", key, taken=taken) for key in ("one", "two", "one")]
+    assert (taken, drawn) == (3, [4, 5, 4])
+    assert highest_number(any_store, PORTAL, "deal@b24sync-refusal", "7:") == 0
 
 
 def test_the_first_answer_of_a_question_counts(any_store: Store, any_clock: FixedClock) -> None:
