@@ -28,7 +28,7 @@ __all__ = ["Extractor", "SeenKeys", "read_rows"]
 # VARCHAR(255) on the portal's side: a longer one would be cut and never found again.
 MAX_KEY_CHARS = 255
 # A long id that a spreadsheet took for a number, saved as it showed it.
-_SHORTENED = re.compile(r"\d[.,]\d+E\+\d+", re.ASCII)
+_SHORTENED = re.compile(r"\d[.,]\d+E\+\d+", re.ASCII | re.IGNORECASE)
 _MEMO_SIZE = 2048
 _SHOWN_CHARS = 200
 _ABSENT: Any = object()
@@ -63,7 +63,7 @@ class _Problem:
 
 
 def _is_odd(key: str) -> bool:
-    return "E+" in key or key in TOTALS
+    return "E+" in key or "e+" in key or key in TOTALS
 
 
 class Extractor:

@@ -33,6 +33,8 @@ from b24sync.importing.product_rows import ItemRows, ProductRowsWriter
 from b24sync.importing.resolve import UNRESOLVED, Link, Prepared, Resolver, fields_from_json, user_field_types
 from b24sync.importing.source import Source, open_source, refuse_heading
 from b24sync.importing.updates import (
+    MANUAL_SUM,
+    PRODUCT_ROWS,
     Change,
     ItemUpdater,
     UpdatePlanner,
@@ -53,8 +55,9 @@ from b24sync.portal.items import (
     find_by_origin,
     newest_created,
 )
+from b24sync.portal.product_rows import read_product_rows
 from b24sync.store.engine import Store
-from b24sync.store.ledger import DONE, REFUSED, Ledger
+from b24sync.store.ledger import DONE, PLANNED, REFUSED, Ledger
 from b24sync.store.locks import NamedLock
 from b24sync.store.runs import (
     FINISHED,
@@ -403,6 +406,8 @@ class ImportJob:
         self._runs.set_state(self.run.id, RUNNING)
         for entity in TYPE_IDS:
             self._create_linked(entity)
+        if self._mapping.holds_product_rows:
+            self._plan_product_rows()
         lock = NamedLock(self._store, self._portal, f"import in order: {self._mapping.entity}", self._clock)
         with lock.held() if self._ordered else nullcontext():
             result = self._write_rows(on_progress, lock)
@@ -410,9 +415,10 @@ class ImportJob:
             self._date_earlier_writes()
         if not result.stopped:
             self._write_updates(result.progress, on_progress)
-        if self._mapping.holds_product_rows and not result.stopped:
+        # Also after a stop: the next run finds the items that were made, and takes them for whole.
+        if self._mapping.holds_product_rows:
             result.rows_refused = self._write_product_rows()
-        if self._preset is not None and not result.stopped:
+        if self._preset is not None:
             result.addresses_refused = self._write_addresses(self._preset)
         state = STOPPED if result.stopped else FINISHED
         self._runs.set_state(self.run.id, state, result.stopped)
@@ -543,9 +549,18 @@ class ImportJob:
             if row.draft is not None:
                 yield change_of(row, self.run.id, self._links)
 
+    def _rows_ledger(self) -> Ledger:
+        return Ledger(self._store, self._portal, product_rows_of(self.what), self._clock)
+
+    def _plan_product_rows(self) -> None:
+        """Record them before their items are made: if this run is killed, that of a corrected file sets them."""
+        pending = (row for row in self._runs.pending(self.run.id) if row.key and row.draft)
+        keys = [row.key for row in pending if fields_from_json(row.draft or "")[0].get(PRODUCT_ROWS)]
+        self._rows_ledger().plan(((key or "", None) for key in keys), self.run.id)
+
     def _write_product_rows(self) -> int:
         """Set the product rows of what this run has created or left without; how many items' rows were refused."""
-        ledger = Ledger(self._store, self._portal, product_rows_of(self.what), self._clock)
+        ledger = self._rows_ledger()
         ledger.plan([(item.key, None) for _, item in self._product_rows()], self.run.id)
         writer = ProductRowsWriter(self._client, ledger, self._origin.entity_type_id)
         writer.write(item for _, item in self._product_rows())
@@ -604,8 +619,11 @@ class ImportJob:
         """Of items that are there, by key, those whose product rows or address an earlier run did not get through."""
         found: set[str] = set()
         if self._mapping.holds_product_rows:
-            rows = Ledger(self._store, self._portal, product_rows_of(self.what), self._clock).states(list(ids))
-            found.update(key for key, write in rows.items() if write.state != DONE)
+            rows = self._rows_ledger().states(list(ids))
+            left = {key: write for key, write in rows.items() if write.state != DONE}
+            # Setting replaces all rows: what a person has entered meanwhile stays.
+            held = read_product_rows(self._client, self._origin.entity_type_id, [ids[key] for key in left])
+            found.update(k for k, write in left.items() if write.state not in (PLANNED, REFUSED) or not held[ids[k]])
         if self._preset is not None:
             asked, given = (ledger.states([str(one) for one in ids.values()]) for ledger in self._address_ledgers())
             done = {item_id for item_id, write in given.items() if write.state == DONE}
@@ -613,7 +631,9 @@ class ImportJob:
         return found
 
     def _made_with(self, name: str) -> Iterator[tuple[int, str, int, Any]]:
-        """(line, key, id, value) of items that this run has made, or found incomplete, and whose rows say `name`."""
+        """(line, key, id, value) of items whose rows say `name`: that this run has made, or found incomplete, or that
+        were on their way when it began. What hangs on an item is in a ledger of its own, so two runs do it once.
+        """
         listed = chain(self._runs.pending(self.run.id), self._runs.pending(self.run.id, state=SKIPPED))
         rows = (row for row in listed if row.draft is not None)
         while piece := list(islice(rows, SPOOL_ROWS)):
@@ -621,8 +641,6 @@ class ImportJob:
             for row in piece:
                 write = made.get(row.key or "")
                 if row.draft is None or write is None or write.state != DONE:
-                    continue
-                if row.state == PENDING and write.run_id != self.run.id:
                     continue
                 value = fields_from_json(row.draft)[0].get(name)
                 if value and row.key and write.portal_id:
@@ -669,7 +687,7 @@ class ImportJob:
             fields = self.history.for_portal(fields, row.created_at)
             if "opportunity" in fields:
                 # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-add.md).
-                fields.setdefault("isManualOpportunity", "Y")
+                fields.setdefault(MANUAL_SUM, "Y")
             ready = Row(row.key, {**self._links.attach(fields, links), **self._origin.fields(row.key)})
             if self.history.given_up(progress.written):
                 ready = self.history.without(ready) or ready

@@ -33,6 +33,7 @@ from b24sync.portal.items import (
     update_command,
 )
 from b24sync.portal.product_rows import read_product_rows
+from b24sync.portal.words import is_yes
 from b24sync.store.ledger import DONE, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
 from b24sync.store.runs import RunRow, update_key
 from b24sync.transport.client import PortalClient
@@ -160,7 +161,7 @@ class UpdatePlanner:
         if "stageId" in changes and "categoryId" not in fields and self._stands_elsewhere(item):
             said = f"the item stands in pipeline {item['categoryId']}, the stage was looked up in {self._pipeline_id}"
             return Verdict("refused", code=FOREIGN_STAGE, message=f"{said}: map the pipeline too")
-        if "opportunity" in changes and str(item.get(MANUAL_SUM)).upper() not in ("Y", "TRUE", "1"):
+        if "opportunity" in changes and not is_yes(item.get(MANUAL_SUM)):
             # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-update.md).
             changes.setdefault(MANUAL_SUM, "Y")
         self.by_field.update(dict.fromkeys([*changes, *later, *([PRODUCT_ROWS] if product_rows else [])], 1))

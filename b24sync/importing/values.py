@@ -20,6 +20,7 @@ from b24sync.importing.draft import Ref
 from b24sync.importing.export_format import LINES, split_values
 from b24sync.importing.source import DateCell, NumberCell
 from b24sync.portal.product_rows import PRODUCT_FIELDS
+from b24sync.portal.words import NO, YES
 
 Converter = Callable[[str], Any]
 
@@ -402,8 +403,6 @@ def _offset_of_day(moment: dt.datetime, zone: ZoneInfo) -> str:
 
 # --- the rest ----------------------------------------------------------------------------------------------------
 
-_TRUE = frozenset({"y", "yes", "да", "true", "1", "истина", "д", "on", "sim", "ja"})
-_FALSE = frozenset({"n", "no", "нет", "false", "0", "ложь", "н", "off", "não", "nein"})
 _EMAIL = re.compile(r"[^@\s,;:<>()\"]+@[^@\s,;:<>()\".]+(?:\.[^@\s,;:<>()\".]+)+")
 _CRM_REFERENCE = re.compile(r"(?:(?:L|D|C|CO|Q|I|O|SI|T[0-9a-f]+)_)?\d+", re.ASCII)
 
@@ -411,9 +410,9 @@ _CRM_REFERENCE = re.compile(r"(?:(?:L|D|C|CO|Q|I|O|SI|T[0-9a-f]+)_)?\d+", re.ASC
 def bool_converter(text: str) -> bool:
     """Text -> True or False: Y, N, да, нет, yes, no, true, false, 1, 0, ИСТИНА, ЛОЖЬ in any case."""
     small = text.casefold()
-    if small in _TRUE:
+    if small in YES:
         return True
-    if small in _FALSE:
+    if small in NO:
         return False
     raise BadValue("BAD_BOOLEAN", "yes or no (Y, N, да, нет, 1, 0, true, false)")
 

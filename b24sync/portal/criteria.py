@@ -13,6 +13,7 @@ from typing import Any
 
 from b24sync.errors import ConfigError
 from b24sync.portal.directory import Directory, FieldInfo, nearest, normal
+from b24sync.portal.words import NO, YES
 
 _FORM = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*(!=|>=|<=|=|>|<|~|%)\s*(.*?)\s*", re.DOTALL)
 PREFIXES: Mapping[str, str] = {"=": "=", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "~": "%", "%": "%"}
@@ -81,7 +82,9 @@ def _values(field: FieldInfo, word: str, names: Sequence[tuple[Any, str]] | None
     """What a word means in a field: ids of what it names, else the word. Raises ValueError with the nearest names."""
     if field.type == "boolean" and word:
         # Filters on a yes-or-no field take 1 and 0 only (crm-item-list.md).
-        return [int(normal(word) in ("1", "y", "yes", "да", "true"))]
+        if normal(word) not in YES | NO:
+            raise ValueError(f"{field.code} is yes or no, not {word!r}")
+        return [int(normal(word) in YES)]
     if names is None or not word:
         return [word]
     wanted = normal(word)

@@ -300,6 +300,7 @@ def _settings_right(patient: Patient) -> Finding:
 
 def _import_right(patient: Patient) -> Iterator[Finding]:
     temporary = Temporary(patient.client, patient.store, patient.portal, patient.clock)
+    temporary.remove_all()  # what an earlier look has left would be found, and nothing sent
     later = datetime.fromtimestamp(patient.clock.wall_s(), UTC) + FUTURE
     lacking = []
     for entity_type_id in IMPORTED:

@@ -226,7 +226,10 @@ class Runs:
         statement = (
             update(run_rows)
             .where(run_rows.c.run_id == run_id, run_rows.c.line == bindparam("b_line"))
-            .values(code=bindparam("b_code"), message=bindparam("b_message"))
+            .values(
+                code=bindparam("b_code"),
+                message=func.coalesce(run_rows.c.message + "; ", "") + bindparam("b_message", type_=Text),
+            )
         )
         values = [{"b_line": line, "b_code": code, "b_message": message} for line, (code, message) in said.items()]
         with self._store.write() as connection:

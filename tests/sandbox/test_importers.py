@@ -90,7 +90,10 @@ def test_product_rows_whose_answer_is_lost_are_looked_up_and_not_written_twice(t
         assert product_rows(sandbox) == [("Насос", 500.25, 2.0), ("Клапан", 250.0, 2.0)]
 
 
-def test_product_rows_that_the_portal_refuses_are_told_and_set_by_the_same_command_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_hand", [False, True], ids=["lacking", "set by hand meanwhile"])
+def test_product_rows_that_the_portal_refuses_are_told_and_set_by_the_same_command_later(
+    tmp_path: Path, by_hand: bool
+) -> None:
     with running_sandbox(scale=60, request_cap_s=120, seed=SEED) as sandbox:
         desk = Desk(tmp_path, sandbox)
         said = {"code": "", "text": "Access denied.", "which": "one"}
@@ -104,9 +107,14 @@ def test_product_rows_that_the_portal_refuses_are_told_and_set_by_the_same_comma
             encoding="utf-8"
         )
         assert len(product_rows(sandbox)) < 2
+        if by_hand:
+            row = {"productName": "Вписал сам", "price": 7, "quantity": 1}
+            for deal in desk.items(DEAL, "id"):
+                sandbox.rest("crm.item.productrow.set", {"ownerType": "D", "ownerId": deal["id"], "productRows": [row]})
         again = desk.run("import", "run", file, "--yes", "--json")
         assert (again.code, again.result["created"], again.result["skipped"]) == (0, 0, 2), again
-        assert product_rows(sandbox) == [("Насос", 500.25, 2.0), ("Клапан", 250.0, 2.0)]
+        ours = [("Насос", 500.25, 2.0), ("Клапан", 250.0, 2.0)]
+        assert product_rows(sandbox) == ([("Вписал сам", 7.0, 1.0)] * 2 if by_hand else ours)
 
 
 def test_our_own_export_goes_back_without_a_difference_and_into_another_portal_with_its_keys(tmp_path: Path) -> None:
@@ -298,6 +306,26 @@ def test_the_real_export_of_a_portal_in_portuguese_goes_in_whole(tmp_path: Path)
             day, month, year = row["Criado"][:10].split("/")
             assert str(deal["createdTime"]).startswith(f"{year}-{month}-{day}")
         assert sandbox.figures()["variables_dropped"] == 0
+
+
+def test_items_of_a_killed_command_get_their_product_rows_from_the_corrected_file(tmp_path: Path) -> None:
+    header = ["ID", "Название сделки", "Стадия сделки", "Ответственный", "Товар", "Цена", "Количество"]
+    lines = [[str(n), f"Сделка {n}", "Новая", "Анна Орлова", f"Товар {n}", "10", str(n)] for n in range(1, 201)]
+    slow = dict.fromkeys(("crm.item.import", "crm.item.batchImport"), 1.8)
+    with running_sandbox(scale=60, request_cap_s=120, seed=SEED, costs=slow) as sandbox:
+        desk = Desk(tmp_path, sandbox)
+        running = desk.start("import", "run", desk.table("deals.csv", header, lines), "--yes", "--json")
+        until = time.monotonic() + 60
+        while running.alive and sandbox.figures()["items"].get("DEAL", 0) < 100 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert running.kill(), "the kill came too late"
+        assert sandbox.wait_idle()
+        assert 100 <= len(desk.items(DEAL, "id")) < 200 and product_rows(sandbox) == []
+        corrected = desk.table("corrected.csv", header, [*lines, ["201", *lines[0][1:]]])
+        ended = desk.run("import", "run", corrected, "--yes", "--json")
+        assert ended.code == 0, ended
+        assert len(desk.items(DEAL, "id")) == 201
+        assert len(product_rows(sandbox)) == 201
 
 
 def test_product_rows_are_set_once_each_whatever_kills_the_command(tmp_path: Path) -> None:

@@ -65,9 +65,9 @@ def test_a_filter_is_read(text: str, expected: dict[str, Any]) -> None:
 
 
 def test_everything_that_is_not_understood_is_told_at_once() -> None:
-    wrong = ["stage=Новоя", "oportunity=1", "phone=1", "stage>Новая", "просто", "id>1", "id>2"]
+    wrong = ["stage=Новоя", "oportunity=1", "phone=1", "stage>Новая", "просто", "id>1", "id>2", "UF_CRM_VIP=дда"]
     with pytest.raises(ConfigError) as caught:
         filter_of(wrong, DIRECTORY)
-    assert len(caught.value.problems) == 6
+    assert len(caught.value.problems) == 7
     told = str(caught.value)
     assert "nearest: Новая" in told and "nearest: opportunity" in told and "such a condition already" in told
