@@ -76,8 +76,8 @@ class EarlyTests:
     def _play(self, item: pytest.Function) -> None:
         place, said = self._place(item), ""
         folder = place.with_suffix(".tmp")
-        folder.mkdir()
         try:
+            folder.mkdir()
             item.obj(tmp_path=folder, **parameters(item))
             shutil.rmtree(folder, ignore_errors=True)
         except BaseException:  # noqa: BLE001 - whatever ends a test is its outcome

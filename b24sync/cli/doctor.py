@@ -148,7 +148,7 @@ def _offline_events(app: App) -> Iterator[Finding]:
         yield error(check, str(refused), ADMINISTRATOR)
         return
     except (*PORTAL_ERRORS, ConfigError) as cause:
-        yield error(check, str(cause), "check [portal.oauth] and the application's card in the portal", cause.exit_code)
+        yield _ended(check, cause, "check [portal.oauth] and the application's card in the portal")
         return
     lacking = sorted(set(events_of(load_rules(app.config))) - standing.bound)
     if wrong:

@@ -39,6 +39,7 @@ def command(options: dict[str, Any], entity: str, out: Path, filters: tuple[str,
     if result.addresses_left:
         say(f"Not in the file, because a row holds one address: {result.addresses_left} more of the same items")
     if as_json:
-        print_json({"entity": entity, "file": str(out), "rows": result.rows, "left_out": result.left_out})
+        told = {"left_out": result.left_out, "addresses_left": result.addresses_left}
+        print_json({"entity": entity, "file": str(out), "rows": result.rows, **told})
     else:
         click.echo(f"{out}: {result.rows} rows")

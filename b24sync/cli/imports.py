@@ -67,7 +67,8 @@ def run(
     with opened(ctx.obj) as app, _source(app, file, importer_name, mapping_path, sheet) as chosen:
         imports = app.config.imports
         mapping = chosen.mapping
-        workflows = workflows and mapping.entity == "deal"
+        if workflows and mapping.entity != "deal":
+            raise click.UsageError(f"--workflows starts workflows of deals; this file holds {mapping.entity}.")
         if workflows:
             from b24sync.cli.workflows import check_configured
 

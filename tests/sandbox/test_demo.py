@@ -76,6 +76,7 @@ def test_a_file_without_a_mapping_is_a_mistake_of_usage(tmp_path: Path) -> None:
     assert "--mapping" in finished.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to see what is left behind")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "out"
@@ -99,8 +100,6 @@ def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, number: si
 
 def speaking_of(folder: Path) -> list[int]:
     """Processes whose command line names `folder`, other than this one's children that are called demo.py."""
-    if not Path("/proc/self/cmdline").exists():
-        pytest.skip("needs /proc to see what is left behind")
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():

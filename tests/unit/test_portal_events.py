@@ -15,7 +15,6 @@ from b24sync.portal.events import HIDDEN, PLACEMENT, ROBOT, PortalEvent
 from b24sync.transport.php_forms import MAX_DEPTH, MAX_PAIRS, NotReadable, read_body, read_form
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "events"
-COMMENT = {"ID": 0, "MESSAGE_ID": 9, "TASK_ID": 5}
 FORM = "application/x-www-form-urlencoded"
 NAMES = sorted(path.stem for path in RECORDED.glob("*.form")) or ["absent"]
 
