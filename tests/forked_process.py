@@ -135,8 +135,14 @@ def _nursery(program: str) -> _Nursery:
     with _starting:
         if program not in _started:
             _started[program] = _Nursery(program)
-            atexit.register(_started[program].close)
         return _started[program]
+
+
+@atexit.register
+def close_nurseries() -> None:
+    """End the processes that fork for this one."""
+    while _started:
+        _started.popitem()[1].close()
 
 
 # -- the process that forks -------------------------------------------------------------------------------------------

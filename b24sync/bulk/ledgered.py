@@ -17,8 +17,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
 from b24sync.bulk.ahead import Ahead
-from b24sync.bulk.interruption import answer_first
 from b24sync.errors import PortalBlocked, PortalUnreachable
+from b24sync.interruption import interruption_after
 from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
 from b24sync.transport.client import TRIES, PortalClient, back_off
 from b24sync.transport.gate import MethodUse
@@ -267,7 +267,7 @@ class LedgeredSender(ABC, Generic[T]):
     def _send_packets(self, method: str, packets: list[list[T]], until_recorded: ExitStack) -> list[Settlement[T]]:
         items = [item for packet in packets for item in packet]
         booked = self._client.book({method: float(len(items))}, "bulk")
-        until_recorded.enter_context(answer_first())
+        until_recorded.enter_context(interruption_after())
         claimed = self._ledger.claim([item.key for item in items])
         for item in items:
             if item.key not in claimed:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, Executable, Table, create_engine, eve
 from sqlalchemy.dialects import sqlite
 
 from b24sync.errors import StoreError
+from b24sync.interruption import interruption_after
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -47,14 +48,14 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A durable transaction: committed means on disk. Raises StoreError when the disk or the file refuses."""
-        with _said(self.url), self._durable.begin() as connection:
+        with interruption_after(), _said(self.url), self._durable.begin() as connection:
             self._be_the_only_writer(connection)
             yield connection
 
     @contextmanager
     def quick_write(self) -> Iterator[Connection]:
         """A transaction that a power cut may undo: for the gate's rows, which describe the running minute."""
-        with _said(self.url), self._quick.begin() as connection:
+        with interruption_after(), _said(self.url), self._quick.begin() as connection:
             if not self.is_sqlite:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             self._be_the_only_writer(connection)
@@ -67,8 +68,14 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with _said(self.url), self._durable.connect().execution_options(b24sync_read=True) as connection:
-            yield connection
+        with _said(self.url):
+            with interruption_after():
+                connection = self._durable.connect().execution_options(b24sync_read=True)
+            try:
+                yield connection
+            finally:
+                with interruption_after():
+                    connection.close()
 
     def close(self) -> None:
         self._durable.dispose()
@@ -194,7 +201,8 @@ def _begin_to_write(connection: Connection) -> None:
                     raise
                 time.sleep(WRITER_POLL_S)
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+        if not connection.invalidated:  # as a second Ctrl-C leaves it
+            driver.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
 
 
 @contextmanager

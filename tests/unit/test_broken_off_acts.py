@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import responses
-from answered_calls import answered_calls
 from wired import Wired, wired
 
 from b24sync.automation.engine import TookTooLong
@@ -112,17 +111,18 @@ def comment(number: int, at: float, text: str = "Взята в работу") ->
     return {"ID": str(number), "COMMENT": text, "CREATED": datetime.fromtimestamp(at, UTC).isoformat()}
 
 
+@responses.activate
 def test_a_comment_is_looked_for_since_it_was_sent_by_the_portals_clock(site: Wired) -> None:
     sent_at, ahead_s = site.clock.wall_s() - 3600, 600.0
     arrived = sent_at + ahead_s
     newest = [comment(number, arrived + 9, "Другое") for number in range(90, 40, -1)]
     older = [comment(40, arrived + 1), comment(39, arrived), comment(38, arrived - 60)]
     time = {"finish": site.clock.wall_s() + ahead_s, "duration": 0.1, "operating": 0.1}
-    with answered_calls() as portal:
-        for rows in (newest, older):
-            answer = {"result": rows, "total": 53, "time": time}
-            portal.add(responses.POST, site.url("crm.timeline.comment.list"), json=answer)
-        assert comments_since(site.client, 130, 5, "Взята в работу", sent_at) == ["39", "40"]
-        asked = [json.loads(call.request.body or b"") for call in portal.calls]
+    for rows in (newest, older):
+        responses.add(
+            responses.POST, site.url("crm.timeline.comment.list"), json={"result": rows, "total": 53, "time": time}
+        )
+    assert comments_since(site.client, 130, 5, "Взята в работу", sent_at) == ["39", "40"]
+    asked = [json.loads(call.request.body or b"") for call in responses.calls]
     assert [body["start"] for body in asked] == [0, 50]
     assert asked[0]["filter"] == {"ENTITY_ID": 5, "ENTITY_TYPE": "dynamic_130"}

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import requests
 import responses
-from answered_calls import answered_calls
 from scripted_server import OK, closed_port, reply, scripted_server
 from wired import SECRET, STANDARD, WEBHOOK, Wired, wired
 
@@ -36,7 +35,7 @@ def portal(tmp_path: Path) -> Iterator[Wired]:
 
 @pytest.fixture
 def http() -> Iterator[responses.RequestsMock]:
-    with answered_calls() as mock:
+    with responses.RequestsMock() as mock:
         yield mock
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import click
 import pytest
 
-from b24sync.bulk.interruption import answer_first
 from b24sync.cli import cli, main, wiring
 from b24sync.errors import ConfigError, NeedsConfirmation, PortalRefused
+from b24sync.interruption import interruption_after
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_ctrl_c_waits_for_the_answer_of_what_was_sent_and_a_second_one_does_not(
     answers = []
 
     def send(presses: int) -> None:
-        with answer_first():
+        with interruption_after():
             for _ in range(presses):
                 signal.raise_signal(signal.SIGINT)
             answers.append(presses)
@@ -118,7 +118,7 @@ def test_ctrl_c_waits_for_the_answer_of_what_was_sent_and_a_second_one_does_not(
 
 def test_ctrl_c_counts_also_where_the_request_ends_in_an_error_that_somebody_handles() -> None:
     def send() -> None:
-        with answer_first():
+        with interruption_after():
             signal.raise_signal(signal.SIGINT)
             raise PortalRefused("crm.item.add", "ACCESS_DENIED", "no")
 

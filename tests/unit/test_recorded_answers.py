@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import responses
-from answered_calls import answered_calls
 from wired import Wired, wired
 
 from b24sync.errors import PortalBlocked, PortalRefused, PortalUnreachable
@@ -33,14 +32,14 @@ def portal(tmp_path: Path) -> Iterator[Wired]:
 
 
 def batch(ready: Wired, body: bytes, names: list[str], status: int = 200) -> dict[str, Any]:
-    with answered_calls() as mock:
+    with responses.RequestsMock() as mock:
         mock.add(responses.POST, ready.url("batch"), body=body, status=status)
         commands = {name: Command("profile", {}) for name in names}
         return ready.client.batch(commands, write=True, priority="bulk")
 
 
 def call(ready: Wired, body: bytes, status: int) -> Done:
-    with answered_calls(assert_all_requests_are_fired=False) as mock:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         mock.add(responses.POST, ready.url("crm.item.list"), body=body, status=status)
         return ready.client.call("crm.item.list", {}, write=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -258,3 +259,26 @@ def test_a_new_file_that_another_one_is_switching_to_wal_is_waited_for(
         monkeypatch.setattr("b24sync.store.engine.time.sleep", lambda _: first.execute("COMMIT"))
         write_ahead(second)
         assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize(("presses", "written"), [(1, ["first", "second"]), (2, ["second"])])
+def test_ctrl_c_waits_for_the_transaction_and_a_second_one_does_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch, presses: int, written: list[str]
+) -> None:
+    """In the middle of BEGIN it left a closed connection: what came next was called a fault of b24sync."""
+    with closing(sqlite3.connect(store.url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def press_while_it_waits(_: float) -> None:
+            for _press in range(presses):
+                signal.raise_signal(signal.SIGINT)
+            other.execute("COMMIT")
+
+        monkeypatch.setattr("b24sync.store.engine.time.sleep", press_while_it_waits)
+        with pytest.raises(KeyboardInterrupt), store.write() as connection:
+            connection.execute(cursors.insert(), cursor("a", "first"))
+        if presses == 2:
+            other.execute("COMMIT")
+    with store.write() as connection:
+        connection.execute(cursors.insert(), cursor("b", "second"))
+    assert cursor_values(store) == written

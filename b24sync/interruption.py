@@ -1,4 +1,8 @@
-"""Ctrl-C while a request is out: its answer is waited for, so that nothing is left to look up or to ask a person."""
+"""Ctrl-C at the right moment.
+
+While a request is out, its answer is waited for, so that nothing is left to look up or to ask a person. In the middle
+of a store's BEGIN or COMMIT, KeyboardInterrupt leaves a connection that is closed, or open with the writer's place.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from types import FrameType
 
 
 @contextmanager
-def answer_first() -> Iterator[None]:
+def interruption_after() -> Iterator[None]:
     """Hold the first Ctrl-C back until the end of the block; a second one ends it at once. Raises KeyboardInterrupt.
 
     Without effect outside the main thread and in processes with a handler of their own, such as the daemon's.
