@@ -143,8 +143,8 @@ def _show_plan(plan: Plan, file: Path, entity: str) -> None:
         say(f"  {said}: an import sets them on new items only")
     if plan.duplicates:
         say(f"  the portal holds {plan.duplicates} duplicates of this file's keys; the lowest id counts")
-    for problem in plan.problems:
-        say(f"  {problem}")
+    for told_line in (*plan.doubts, *plan.problems):
+        say(f"  {told_line}")
 
 
 def _stop_large_change(job: ImportJob, plan: Plan, most: float) -> None:

@@ -15,10 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from b24sync.errors import ConfigError
-from b24sync.importing.source import DateCell, NumberCell, Source, open_source
-
-EXACT_DIGITS = 15
-"""More digits than a workbook keeps in a number."""
+from b24sync.importing.source import EXACT_DIGITS, DateCell, NumberCell, Source, open_source
 
 
 def fingerprint(file_sha256: str, mapping_sha256: str) -> str:

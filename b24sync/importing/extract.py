@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from b24sync.importing.folding import fold_lines
 from b24sync.importing.importer import Importer
 from b24sync.importing.mapping import Column, Constant, Mapping, Template, parse_template
 from b24sync.importing.seen_keys import SeenKeys
-from b24sync.importing.source import DateCell, NumberCell, Source
+from b24sync.importing.source import EXACT_DIGITS, DateCell, NumberCell, Source
 from b24sync.importing.titles import ColumnNames
 from b24sync.importing.values import BadValue, Converter, UserFieldType
 
@@ -30,6 +30,7 @@ MAX_KEY_CHARS = 255
 # A long id that a spreadsheet took for a number, saved as it showed it.
 _SHORTENED = re.compile(r"\d[.,]\d+E\+\d+", re.ASCII | re.IGNORECASE)
 _MEMO_SIZE = 2048
+_FEW_LINES = 5
 _SHOWN_CHARS = 200
 _ABSENT: Any = object()
 _UNKNOWN: Any = object()
@@ -60,6 +61,25 @@ class _Problem:
     value: str | None
     code: str
     message: str
+
+
+@dataclass(slots=True)
+class _Rounded:
+    """Ids of one column that a workbook holds as numbers: how many, and where the first stand."""
+
+    count: int = 0
+    lines: tuple[int, ...] = ()
+
+    def note(self, line: int) -> None:
+        self.count += 1
+        if len(self.lines) < _FEW_LINES:
+            self.lines = (*self.lines, line)
+
+    def told(self, title: str, what: str) -> str:
+        some, is_ = (f"{self.count} {what}s", "are numbers") if self.count > 1 else (f"1 {what}", "is a number")
+        where = f"line{'s' * (self.count > 1)} {', '.join(map(str, self.lines))}{', ...' * (self.count > _FEW_LINES)}"
+        lost = f"a workbook keeps {EXACT_DIGITS}, the last digits may be lost; keep ids as text"
+        return f'column "{title}": {some} {is_} of more than {EXACT_DIGITS} digits ({where}): {lost}'
 
 
 def _is_odd(key: str) -> bool:
@@ -100,6 +120,15 @@ class Extractor:
         self.folds = any(fields.product_field(name) for name in mapping.fields_used)
         self._refuse_extra = mapping.missing.columns == "refuse"
         self._known_extra = names.mentioned_beyond_header()
+        self._rounded: dict[int, _Rounded] = defaultdict(_Rounded)
+
+    @property
+    def doubts(self) -> list[str]:
+        """What of the rows read so far may be wrong although nothing refuses it: a sentence for each column."""
+        return [
+            one.told(self._title(index), "key" if index == self._key else "value")
+            for index, one in sorted(self._rounded.items())
+        ]
 
     def extract(self, line: int, cells: list[str]) -> Draft | RowError:
         """The draft of one row, or every reason why there is none. `cells` come stripped, as sources yield them."""
@@ -111,6 +140,8 @@ class Extractor:
         if not key or len(key) > MAX_KEY_CHARS or key[0] == "#" or key == self._header[self._key] or _is_odd(key):
             problems = self._key_problems(key, cells)
         named = not problems
+        if type(key) is NumberCell and key.may_be_rounded:
+            self._rounded[self._key].note(line)
         for index, field, memo, convert, when_empty, extend, column in self._steps:
             text = cells[index]
             if text:
@@ -122,7 +153,10 @@ class Extractor:
                     except BadValue as bad:
                         problems.append(_problem(column, text, bad))
                         continue
-                    if plain and len(memo) < _MEMO_SIZE:
+                    if not plain:
+                        if type(text) is NumberCell and text.may_be_rounded and index != self._key:
+                            self._rounded[index].note(line)
+                    elif len(memo) < _MEMO_SIZE:
                         memo[text] = value
                 if value is _ABSENT:
                     value = when_empty
@@ -140,8 +174,11 @@ class Extractor:
             return _row_error(line, key, problems, result if named else {})
         return Draft(line, str(key), result)
 
+    def _title(self, index: int) -> str:
+        return self._header[index] or f"column {index + 1}"
+
     def _key_problems(self, key: str, cells: list[str]) -> list[_Problem]:
-        title = self._header[self._key] or f"column {self._key + 1}"
+        title = self._title(self._key)
         if not any(cells):
             return [_Problem(title, None, "NO_KEY", "the row is empty")]
         if not key:

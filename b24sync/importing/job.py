@@ -119,6 +119,8 @@ class Plan:
     incomplete: int = 0
     """Items that are there without their product rows or address, which are tried again."""
     problems: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """What may be wrong in the file although its rows are written."""
     resumed: bool = False
     written_before: int = 0
 
@@ -213,6 +215,7 @@ class ImportJob:
             self._begin(source.path.absolute(), self._fingerprint(source.sha256))
             try:
                 self._make_plan(read_rows(source, extractor, SeenKeys(), self._importer), directory, source.path.parent)
+                self.plan.doubts = extractor.doubts
             except BaseException:
                 self.forget()
                 raise

@@ -31,10 +31,19 @@ class SourceError(ConfigError):
     """The file as a whole cannot be read: a person has to mend or re-save it."""
 
 
+EXACT_DIGITS = 15
+"""So many digits of a number a workbook keeps."""
+
+
 class NumberCell(str):
     """A number cell of a spreadsheet: plain digits with a decimal point, whatever the column's `decimal`."""
 
     __slots__ = ()
+
+    @property
+    def may_be_rounded(self) -> bool:
+        """Whether it is a whole number of more digits than a workbook keeps: an id, whose last ones are lost."""
+        return len(self) > EXACT_DIGITS and len(self.lstrip("-")) > EXACT_DIGITS and self.lstrip("-").isdigit()
 
 
 class DateCell(str):

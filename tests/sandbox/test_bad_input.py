@@ -137,7 +137,11 @@ ROWS: dict[str, tuple[Callable[[Path], Path], int, list[str]]] = {
     "the header again": (write("a.csv", csv_text(GOOD, HEADER)), 1, ["line 3", "the header stands here again"]),
     "a formula that was never calculated": (workbook(uncalculated), 1, ["line 2", '"Sum": "#FORMULA!"']),
     "merged cells": (workbook(merged), 1, ["line 3", '"Stage": "#MERGED!"']),
-    "ids of 19 digits kept as numbers": (workbook(long_numbers), 1, ["line 3", "write ids as text"]),
+    "ids of 19 digits kept as numbers": (
+        workbook(long_numbers),
+        1,
+        ["line 3", "write ids as text", 'column "Id": 2 keys are numbers of more than 15 digits (lines 2, 3)'],
+    ),
     "a duplicate id": (write("a.csv", csv_text(GOOD, GOOD)), 1, ["line 3", 'key "1" stands in line 2 already']),
     "no id": (write("a.csv", csv_text(with_cell(Id=""))), 1, ["line 2", 'column "Id" is empty']),
     "an impossible date": (

@@ -371,6 +371,17 @@ def test_a_user_field_that_the_portal_lacks_is_a_mistake() -> None:
     assert "has no user field UF_CRM_QALITY; did you mean UF_CRM_QUALITY?" in caught.value.problems[0]
 
 
+def test_numbers_of_more_digits_than_a_workbook_keeps_are_told_with_their_lines() -> None:
+    maker = extractor('"Фирма" = "company"\n"Сумма" = "opportunity"', ["Id", "Фирма", "Сумма"])
+    assert maker.extract(2, ["5805028000043900001", "1234567890123456", "1"]) and maker.doubts == [], "texts are whole"
+    for line in range(3, 10):
+        firm = NumberCell("1234567890123456" if line == 4 else "123456789012345")
+        assert draft(maker, NumberCell("5805028000043900000"), firm, NumberCell("0.1234567890123456"), line=line)
+    keys, firms = maker.doubts
+    assert keys.startswith('column "Id": 7 keys are numbers of more than 15 digits (lines 3, 4, 5, 6, 7, ...): ')
+    assert firms.startswith('column "Фирма": 1 value is a number of more than 15 digits (line 4): ')
+
+
 # --- whole files -------------------------------------------------------------------------------------------------
 
 
