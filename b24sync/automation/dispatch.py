@@ -85,14 +85,14 @@ class Pace:
         self._longest_s = longest_s
         self._excess: deque[tuple[float, int]] = deque()
 
-    def pause_s(self, messages: int) -> float:
-        """How long to wait after a look at so many; 0 when this is no flood."""
+    def pause_s(self, messages: int, *, are_more: bool) -> float:
+        """How long to wait after a look at so many; 0 when this is no flood, or another full look waits already."""
         now = self._clock.boot_s()
         self._excess.append((now, max(0, messages - A_FEW)))
         while self._excess[0][0] < now - FLOOD_WINDOW_S:
             self._excess.popleft()
         lately = sum(count for _, count in self._excess)
-        return 0.0 if messages >= BATCH else min(self._longest_s, lately / FLOOD_PER_S)
+        return 0.0 if are_more else min(self._longest_s, lately / FLOOD_PER_S)
 
 
 @dataclass(slots=True)
@@ -229,7 +229,8 @@ class Dispatcher:
 
     def _store_looks(self, pieces: Sequence[_Piece], work: Work) -> None:
         """With the end of the messages, or before a pause: what was found is not held up by what may still come."""
-        pause_s = self._pace.pause_s(len(work.messages))
+        are_more = len(work.messages) >= BATCH and self._lanes.are_due(self._portal, DISPATCH, BATCH)
+        pause_s = self._pace.pause_s(len(work.messages), are_more=are_more)
         if pause_s <= 0:
             for piece in pieces:
                 work.store(partial(self._settle, piece=piece))

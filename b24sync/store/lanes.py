@@ -187,6 +187,13 @@ class Lanes:
         gone = {owner: self._is_gone(owner, until, now) for _, _, owner, until in rows if owner is not None}
         return [DueLane(row.portal, row.key) for row in rows if row.owner is None or gone[row.owner]]
 
+    def are_due(self, portal: str, key: str, count: int) -> bool:
+        """Whether at least so many messages of a lane wait to run now, beside those that are begun."""
+        with self._store.read() as connection:
+            mine = and_(inbox.c.portal == portal, inbox.c.lane == key, _IS_WAITING)
+            due = select(inbox.c.id).where(mine, inbox.c.run_at <= self.now(connection)).limit(count).subquery()
+            return connection.execute(select(func.count()).select_from(due)).scalar_one() >= count
+
     def claim(self, portal: str, key: str, *, batch: int = 1) -> Claim | None:
         """Make a due lane ours, with up to `batch` messages. None: not due, or another one's.
 

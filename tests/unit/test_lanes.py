@@ -100,6 +100,15 @@ def test_a_batch_takes_as_many_as_it_may(own: Lanes) -> None:
     assert kinds(claimed(own, batch=3)) == ["a", "b", "c"]
 
 
+def test_whether_another_full_batch_waits_does_not_count_timers_and_what_is_begun(own: Lanes) -> None:
+    publish(own, "a", "b", "c")
+    publish(own, "later", run_at=own._clock.wall_s() + 60)
+    claimed(own)
+    assert own.are_due(PORTAL, DEAL, 2)
+    assert not own.are_due(PORTAL, DEAL, 3)
+    assert not own.are_due(PORTAL, "deal:43", 1)
+
+
 def test_publishing_and_what_led_to_it_are_one_transaction(own: Lanes, store: Store) -> None:
     def fail() -> None:
         with store.write() as connection:
