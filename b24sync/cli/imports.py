@@ -134,13 +134,6 @@ def _show_plan(plan: Plan, file: Path, entity: str) -> None:
             say(f"  {count} {name} to create because rows name them")
     if plan.incomplete:
         say(f"  {plan.incomplete} of those there lack product rows or addresses that were refused before: tried again")
-    if plan.addresses_left:
-        said = (
-            "1 address stays as it is"
-            if plan.addresses_left == 1
-            else f"{plan.addresses_left} addresses stay as they are"
-        )
-        say(f"  {said}: an import sets them on new items only")
     if plan.duplicates:
         say(f"  the portal holds {plan.duplicates} duplicates of this file's keys; the lowest id counts")
     for told_line in (*plan.doubts, *plan.problems):

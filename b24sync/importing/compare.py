@@ -20,6 +20,8 @@ from b24sync.transport.protocol import plain
 
 MULTIFIELDS = frozenset(MULTIFIELD_TYPES.values())
 FM = "fm"
+NOT_KEPT = "NOT_KEPT"
+"""The portal answered that it took a value, and does not show it."""
 IMPORT_ONLY = frozenset({"createdTime", "updatedTime", "movedTime", "createdBy", "updatedBy", "movedBy"})
 """Settable by import only, when an item is made (crm/universal/import/index.md)."""
 IN_ORDER = frozenset({"contactIds", "companyIds"})
@@ -180,3 +182,16 @@ def _address(value: str) -> str:
     folded = value.strip().casefold()
     digits = "".join(char for char in folded if char.isdigit())
     return digits if digits and not any(char.isalpha() or char in "@/" for char in folded) else folded
+
+
+def not_kept(left: Mapping[str, Any], item: Mapping[str, Any]) -> str:
+    """What to say of values that were sent and that a portal's row does not show."""
+    told = "; ".join(
+        f'{name}: sent "{_short(value)}", shown "{_short(item.get(name))}"' for name, value in left.items()
+    )
+    return f"the portal took the update without an error, but does not show all of it: {told}"
+
+
+def _short(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -45,6 +45,7 @@ from b24sync.importing.updates import (
 )
 from b24sync.importing.ways import Row, WayName
 from b24sync.importing.writer import VALUE_NOT_VALID, ItemWriter, WriteResult, note_times
+from b24sync.portal.addresses import read_addresses
 from b24sync.portal.directory import Directory, read_directory
 from b24sync.portal.items import (
     DEAL,
@@ -57,7 +58,7 @@ from b24sync.portal.items import (
 )
 from b24sync.portal.product_rows import read_product_rows
 from b24sync.store.engine import Store
-from b24sync.store.ledger import DONE, PLANNED, REFUSED, Ledger
+from b24sync.store.ledger import DONE, PLANNED, REFUSED, SENT, UNKNOWN, Ledger
 from b24sync.store.locks import NamedLock
 from b24sync.store.runs import (
     FINISHED,
@@ -109,8 +110,6 @@ class Plan:
     """Items that carry our originator in the portal; of a smart process all of the kind."""
     skip: int = 0
     refuse: int = 0
-    addresses_left: int = 0
-    """Rows whose item is there without their address: addresses are set on new items only."""
     companies_to_create: int = 0
     contacts_to_create: int = 0
     too_old: int = 0
@@ -330,7 +329,6 @@ class ImportJob:
         while piece := list(islice(rows, KEYS_PER_REQUEST)):
             self._skip_known_piece(piece, planner)
         self.plan.changes = dict(planner.by_field.most_common()) if planner else {}
-        self.plan.addresses_left = planner.addresses_left if planner else 0
 
     def _skip_known_piece(self, rows: Sequence[RunRow], planner: UpdatePlanner | None) -> None:
         keys = [str(row.key) for row in rows]
@@ -375,14 +373,17 @@ class ImportJob:
                 self.plan.problems.append(f"line {row.line}: {row.message}")
 
     def _update_planner(self) -> UpdatePlanner:
-        self._updates.bury_dead()
-        self._updates.wait_out(self._client.gate.limits.request_cap_s + LOOKUP_GRACE_S, but_run=self.run.id)
+        requisites, addresses = self._address_ledgers()
+        for ledger in (self._updates, requisites, addresses) if self._preset else (self._updates,):
+            ledger.bury_dead()
+            ledger.wait_out(self._client.gate.limits.request_cap_s + LOOKUP_GRACE_S, but_run=self.run.id)
         return UpdatePlanner(
             self._client,
             self._mapping.entity_type_id,
             self._comparison(),
             self._links,
             self._updates,
+            addresses,
             run_id=self.run.id,
             pipeline_id=self._directory.default_pipeline_id,
         )
@@ -409,8 +410,8 @@ class ImportJob:
         self._runs.set_state(self.run.id, RUNNING)
         for entity in TYPE_IDS:
             self._create_linked(entity)
-        if self._mapping.holds_product_rows:
-            self._plan_product_rows()
+        if self._mapping.holds_product_rows or self._preset is not None:
+            self._plan_hanging()
         lock = NamedLock(self._store, self._portal, f"import in order: {self._mapping.entity}", self._clock)
         with lock.held() if self._ordered else nullcontext():
             result = self._write_rows(on_progress, lock)
@@ -555,11 +556,18 @@ class ImportJob:
     def _rows_ledger(self) -> Ledger:
         return Ledger(self._store, self._portal, product_rows_of(self.what), self._clock)
 
-    def _plan_product_rows(self) -> None:
-        """Record them before their items are made: if this run is killed, that of a corrected file sets them."""
+    def _plan_hanging(self) -> None:
+        """Record product rows and addresses before their items are made: if this run is killed, that of a corrected
+        file sets them.
+        """
+        rows, (_, addresses) = self._rows_ledger(), self._address_ledgers()
         pending = (row for row in self._runs.pending(self.run.id) if row.key and row.draft)
-        keys = [row.key for row in pending if fields_from_json(row.draft or "")[0].get(PRODUCT_ROWS)]
-        self._rows_ledger().plan(((key or "", None) for key in keys), self.run.id)
+        while piece := list(islice(pending, SPOOL_ROWS)):
+            told = [(row.key or "", fields_from_json(row.draft or "")[0]) for row in piece]
+            rows.plan([(key, None) for key, fields in told if fields.get(PRODUCT_ROWS)], self.run.id)
+            addresses.plan(
+                [(key, None) for key, fields in told if address_of(key, 0, fields.get(ADDRESS, {}))], self.run.id
+            )
 
     def _write_product_rows(self) -> int:
         """Set the product rows of what this run has created or left without; how many items' rows were refused."""
@@ -573,9 +581,7 @@ class ImportJob:
             lost = {line: write for line, item in piece if (write := set_[item.key]).state != DONE}
             self._remark("its product rows were not set", {line: w.refusal for line, w in lost.items()})
             # Setting them changed the items: undo must know that it was us.
-            ids = {item.key: item.item_id for _, item in piece}
-            for own in (self._ledger, self._updates):
-                note_times(self._client, own, self._origin.entity_type_id, ids)
+            self._note_times({item.key: item.item_id for _, item in piece})
         too_many = {line: said for line, item in self._items_with_rows() if (said := item.too_many)}
         self._remark("its product rows were not set", too_many)
         return writer.progress.refused + len(too_many)
@@ -585,9 +591,9 @@ class ImportJob:
 
     def _items_with_rows(self) -> Iterator[tuple[int, ItemRows]]:
         """By line, product rows of items that this run updates, has made, or found without theirs."""
-        for row in self._runs.pending(self.run.id, state=UPDATE):
-            if row.draft is not None and (change := change_of(row, self.run.id, self._links)).product_rows:
-                yield row.line, ItemRows(change.key, change.item_id, change.product_rows)
+        for line, change in self._updated():
+            if change.product_rows:
+                yield line, ItemRows(change.key, change.item_id, change.product_rows)
         for line, key, item_id, rows in self._made_with("productRows"):
             yield line, ItemRows(key, item_id, rows)
 
@@ -595,17 +601,37 @@ class ImportJob:
         """Set the addresses of what this run has created or left without; what the portal said of those refused."""
         number, refused = self._origin.entity_type_id, dict[int, str]()
         requisites, addresses = self._address_ledgers()
-        made = self._made_with(ADDRESS)
-        while piece := list(islice(made, KEYS_PER_REQUEST)):
-            items: list[ItemAddress] = [
-                found for _, _, item_id, value in piece if (found := address_of(item_id, value)) is not None
-            ]
+        wanted = self._addresses()
+        while piece := list(islice(wanted, KEYS_PER_REQUEST)):
+            items = [item for _, item in piece]
             lost = write_addresses(self._client, requisites, addresses, number, preset, items, self.run.id)
             refused |= lost
-            self._remark("its address was not set", {line: lost[i] for line, _, i, _ in piece if i in lost})
+            said = {line: lost[item.item_id] for line, item in piece if item.item_id in lost}
+            self._remark("its address was not set", said)
             # A portal may count it as a change of the item: undo must know that it was us.
-            note_times(self._client, self._ledger, number, {key: item_id for _, key, item_id, _ in piece})
+            self._note_times({item.key: item.item_id for item in items})
         return refused
+
+    def _addresses(self) -> Iterator[tuple[int, ItemAddress]]:
+        """By line, addresses of items that this run updates, has made, or found without theirs."""
+        for line, change in self._updated():
+            if change.address is not None:
+                yield line, change.address
+        for line, key, item_id, value in self._made_with(ADDRESS):
+            if (address := address_of(key, item_id, value)) is not None:
+                yield line, address
+
+    def _note_times(self, ids: dict[str, int]) -> None:
+        for own in (self._ledger, self._updates):
+            note_times(self._client, own, self._origin.entity_type_id, ids)
+
+    def _updated(self) -> Iterator[tuple[int, Change]]:
+        """(line, change) of items whose update went through: what hangs on them comes after it."""
+        listed = (row for row in self._runs.pending(self.run.id, state=UPDATE) if row.draft is not None)
+        while piece := list(islice(listed, SPOOL_ROWS)):
+            changes = [(row.line, change_of(row, self.run.id, self._links)) for row in piece]
+            writes = self._updates.states([change.key for _, change in changes])
+            yield from ((n, c) for n, c in changes if c.key in writes and writes[c.key].state == DONE)
 
     def _address_ledgers(self) -> tuple[Ledger, Ledger]:
         whats = requisites_of(self.what), addresses_of(self.what)
@@ -628,9 +654,12 @@ class ImportJob:
             held = read_product_rows(self._client, self._origin.entity_type_id, [ids[key] for key in left])
             found.update(k for k, write in left.items() if write.state not in (PLANNED, REFUSED) or not held[ids[k]])
         if self._preset is not None:
-            asked, given = (ledger.states([str(one) for one in ids.values()]) for ledger in self._address_ledgers())
-            done = {item_id for item_id, write in given.items() if write.state == DONE}
-            found.update(key for key, one in ids.items() if str(one) in asked and str(one) not in done)
+            asked, given = (ledger.states(list(ids)) for ledger in self._address_ledgers())
+            lacking = {key: ids[key] for key, write in given.items() if write.state != DONE}
+            # What a person has entered meanwhile stays.
+            held = read_addresses(self._client, self._origin.entity_type_id, list(lacking.values()))
+            open_ = {key for writes in (asked, given) for key, w in writes.items() if w.state in (SENT, UNKNOWN)}
+            found.update(key for key, item_id in lacking.items() if key in open_ or not held[item_id])
         return found
 
     def _made_with(self, name: str) -> Iterator[tuple[int, str, int, Any]]:

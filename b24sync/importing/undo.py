@@ -31,7 +31,7 @@ from b24sync.portal.items import (
 )
 from b24sync.store.engine import Store
 from b24sync.store.ledger import DONE, FOUND, PLANNED, REFUSED, SENT, UNKNOWN, Ledger, Settled, Write
-from b24sync.store.runs import UNDONE, Run, Runs, product_rows_of, updates_of
+from b24sync.store.runs import UNDONE, Run, Runs, addresses_of, product_rows_of, requisites_of, updates_of
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
@@ -97,6 +97,7 @@ class _Kind:
         self.changes = undo.ledger(updates_of(what))
         self.deletions = undo.ledger(f"undo {what}")
         self._product_rows = undo.ledger(product_rows_of(what))
+        self._hanging = [self._product_rows, undo.ledger(requisites_of(what)), undo.ledger(addresses_of(what))]
         self.children: dict[int, str] = {}
         """What is not ours and hangs on an item, by the item's id."""
         self._looked_at: set[int] = set()
@@ -155,7 +156,8 @@ class _Kind:
     def forget(self, items: Iterable[Doomed]) -> None:
         """The items are no longer there: the same rows may be imported again."""
         keys = [item.made_as for item in items]
-        self._product_rows.gone(*keys)
+        for ledger in self._hanging:
+            ledger.gone(*keys)
         self.made.gone(*keys, code=UNDONE_CODE, message="deleted by import undo")
 
 

@@ -16,14 +16,13 @@ from itertools import islice
 from typing import Any
 
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
-from b24sync.importing.addresses import address_of, is_held
-from b24sync.importing.compare import FM, MULTIFIELDS, Comparison, added, multifields_of
+from b24sync.importing.addresses import ItemAddress, address_of, other_addresses
+from b24sync.importing.compare import FM, MULTIFIELDS, NOT_KEPT, Comparison, added, multifields_of, not_kept
 from b24sync.importing.fields import ADDRESS
 from b24sync.importing.files import with_contents
 from b24sync.importing.links import Links
 from b24sync.importing.product_rows import same_rows
 from b24sync.importing.resolve import Link, fields_from_json
-from b24sync.portal.addresses import read_addresses
 from b24sync.portal.items import (
     FIRST_SMART_PROCESS,
     KEYS_PER_REQUEST,
@@ -41,7 +40,7 @@ from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
 PRODUCT_ROWS, MANUAL_SUM = "productRows", "isManualOpportunity"
-NOT_KEPT, GONE, FOREIGN_STAGE = "NOT_KEPT", "GONE", "FOREIGN_STAGE"
+GONE, FOREIGN_STAGE = "GONE", "FOREIGN_STAGE"
 MOST_UNREAD = 1000
 """Updates that wait to be read back: what is not kept should be told before all of a file is sent."""
 
@@ -56,6 +55,8 @@ class Change:
     also: Mapping[str, Any]
     product_rows: Sequence[Mapping[str, Any]] = ()
     """All of the item's rows, where they differ."""
+    address: ItemAddress | None = None
+    """The item's address, where it differs."""
 
     @property
     def note(self) -> dict[str, Any]:
@@ -63,6 +64,18 @@ class Change:
         content = json.dumps(self.fields, sort_keys=True, ensure_ascii=False, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         return {"item": self.item_id, "fields": list(self.fields), "content": digest}
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """What hangs on an item and differs from its row: all product rows; the address, packed."""
+
+    product_rows: Sequence[Mapping[str, Any]] = ()
+    address: Sequence[Any] = ()
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, value in ((PRODUCT_ROWS, self.product_rows), (ADDRESS, self.address)) if value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,7 @@ class UpdatePlanner:
         comparison: Comparison,
         links: Links,
         ledger: Ledger,
+        addresses: Ledger,
         *,
         run_id: int,
         pipeline_id: int,
@@ -94,69 +108,74 @@ class UpdatePlanner:
         self._comparison = comparison
         self._links = links
         self._ledger = ledger
+        self._addresses = addresses
         self._run_id = run_id
         self._pipeline_id = pipeline_id
         self.by_field: Counter[str] = Counter()
-        self.addresses_left = 0
-        """Rows with an address that their item lacks: addresses are set on new items only."""
 
     def verdicts(self, rows: Sequence[RunRow], ids: Mapping[str, int]) -> dict[int, Verdict]:
         """By line; `ids` are the items' by key. Cost: one request per 2,500 rows, with addresses three."""
         parsed = {row.line: fields_from_json(row.draft or "[{}]") for row in rows}
-        addresses = {ids[str(row.key)]: parsed[row.line][0].pop(ADDRESS, {}) for row in rows}
-        self.addresses_left += self._other_addresses(addresses)
+        hanging = self._hanging({row.key or "": (ids[row.key or ""], parsed[row.line][0]) for row in rows})
         names = {name for fields, _ in parsed.values() for name in fields}
         names.update(link.api for _, links in parsed.values() for link in links)
         held = read_items(self._client, self._entity_type_id, [ids[str(row.key)] for row in rows], names)
-        rows_of_items = {ids[str(row.key)]: parsed[row.line][0].get(PRODUCT_ROWS) for row in rows}
-        products = self._other_product_rows({n: wanted for n, wanted in rows_of_items.items() if wanted and n in held})
         before = self._ledger.states([update_key(self._run_id, str(row.key)) for row in rows])
         found = {}
         for row in rows:
             earlier = before.get(update_key(self._run_id, str(row.key)))
-            fields, links = parsed[row.line]
-            if ids[str(row.key)] not in products:
-                fields.pop(PRODUCT_ROWS, None)
-            found[row.line] = self._verdict(ids[str(row.key)], fields, links, held, earlier)
+            item_id, (fields, links) = ids[str(row.key)], parsed[row.line]
+            found[row.line] = self._verdict(item_id, fields, links, hanging[item_id], held, earlier)
         return found
 
-    def _other_product_rows(self, wanted: Mapping[int, Sequence[Mapping[str, Any]]]) -> set[int]:
-        """Items that hold other product rows than these. Cost: one request per 50."""
-        there = read_product_rows(self._client, self._entity_type_id, wanted)
-        return {item_id for item_id, rows in wanted.items() if not same_rows(rows, there[item_id])}
+    def _hanging(self, rows: Mapping[str, tuple[int, dict[str, Any]]]) -> dict[int, Hanging]:
+        """Of (item, fields) by key, what is to be written beside the fields, by item; it is taken out of them.
 
-    def _other_addresses(self, rows: Mapping[int, Mapping[str, Any]]) -> int:
-        """How many items do not have the address of their row. Cost: two requests per 2,500 with one."""
-        wanted = {n: address for n, told in rows.items() if (address := address_of(n, told)) is not None}
-        there = read_addresses(self._client, self._entity_type_id, wanted) if wanted else {}
-        return sum(not is_held(address, there[n]) for n, address in wanted.items())
+        Cost: one request per 50 items with product rows, two per 2,500 with an address.
+        """
+        products, addresses = dict[int, Sequence[Mapping[str, Any]]](), dict[int, ItemAddress]()
+        for key, (item_id, fields) in rows.items():
+            if wanted := fields.pop(PRODUCT_ROWS, None):
+                products[item_id] = wanted
+            address = address_of(update_key(self._run_id, key), item_id, fields.pop(ADDRESS, {}))
+            if address is not None:
+                addresses[item_id] = address
+        there = read_product_rows(self._client, self._entity_type_id, products)
+        others = {item_id: wanted for item_id, wanted in products.items() if not same_rows(wanted, there[item_id])}
+        sent = self._addresses.states([address.key for address in addresses.values()])
+        asked = {key for key, write in sent.items() if write.state in (SENT, UNKNOWN)}
+        differ = other_addresses(self._client, self._entity_type_id, addresses, asked) if addresses else {}
+        return {
+            item_id: Hanging(others.get(item_id, ()), differ[item_id].packed if item_id in differ else ())
+            for item_id, _ in rows.values()
+        }
 
     def _verdict(
         self,
         item_id: int,
         fields: dict[str, Any],
         links: Sequence[Link],
+        hanging: Hanging,
         held: Mapping[int, Mapping[str, Any]],
         earlier: Write | None,
     ) -> Verdict:
         item = held.get(item_id)
         if item is None:
             return Verdict("refused", code=GONE, message=f"was {item_id}, which somebody deleted in the portal")
-        product_rows = fields.pop(PRODUCT_ROWS, [])
-        if earlier is not None and earlier.state == DONE and product_rows:
-            # Killed between the update and the product rows that follow it.
-            return self._update(item_id, {}, item, [], product_rows)
+        if earlier is not None and earlier.state == DONE and hanging.names:
+            # Killed between the update and what follows it.
+            return self._update(item_id, {}, item, [], hanging)
         if earlier is not None and earlier.state in (DONE, REFUSED):
             return Verdict("update")
         waiting = [link for link in links if self._links.waits(link)]
         fields = self._links.attach(fields, links)
         if earlier is not None and earlier.state in (SENT, UNKNOWN):
             # Killed while it was under way: what it sent is looked for, not what differs now.
-            return self._update(item_id, _sent_before(fields, earlier), item, waiting, product_rows)
+            return self._update(item_id, _sent_before(fields, earlier), item, waiting, hanging)
         later = {link.api for link in waiting}
         changes = self._comparison.differences({n: v for n, v in fields.items() if n not in later}, item)
         changes.update({link.api: fields.get(link.api, []) for link in waiting if link.multiple})
-        if not changes and not waiting and not product_rows:
+        if not changes and not waiting and not hanging.names:
             return Verdict("skipped", message=f"already in the portal as {item_id}, and nothing differs")
         if "stageId" in changes and "categoryId" not in fields and self._stands_elsewhere(item):
             said = f"the item stands in pipeline {item['categoryId']}, the stage was looked up in {self._pipeline_id}"
@@ -164,8 +183,8 @@ class UpdatePlanner:
         if "opportunity" in changes and not is_yes(item.get(MANUAL_SUM)):
             # Without it the portal overwrites the sum by product rows (crm/universal/crm-item-update.md).
             changes.setdefault(MANUAL_SUM, "Y")
-        self.by_field.update(dict.fromkeys([*changes, *later, *([PRODUCT_ROWS] if product_rows else [])], 1))
-        return self._update(item_id, changes, item, waiting, product_rows)
+        self.by_field.update(dict.fromkeys([*changes, *later, *hanging.names], 1))
+        return self._update(item_id, changes, item, waiting, hanging)
 
     def _update(
         self,
@@ -173,14 +192,14 @@ class UpdatePlanner:
         fields: Mapping[str, Any],
         item: Mapping[str, Any],
         waiting: Sequence[Link],
-        product_rows: Sequence[Mapping[str, Any]],
+        hanging: Hanging,
     ) -> Verdict:
         """A smart process item that is updated without its pipeline moves to the main one (crm-item-update.md)."""
         dynamic = self._entity_type_id >= FIRST_SMART_PROCESS and item.get("categoryId") is not None
         also = {"categoryId": item["categoryId"]} if dynamic else {}
         packed = [link.packed for link in waiting]
-        draft = json.dumps([item_id, fields, also, packed, product_rows], ensure_ascii=False, separators=(",", ":"))
-        return Verdict("update", draft)
+        parts = [item_id, fields, also, packed, hanging.product_rows, hanging.address]
+        return Verdict("update", json.dumps(parts, ensure_ascii=False, separators=(",", ":")))
 
     def _stands_elsewhere(self, item: Mapping[str, Any]) -> bool:
         category = item.get("categoryId")
@@ -189,9 +208,9 @@ class UpdatePlanner:
 
 def change_of(row: RunRow, run_id: int, links: Links) -> Change:
     """The change that a row's draft describes, with the ids of what was made for it."""
-    item_id, fields, also, packed, product_rows = json.loads(row.draft or "[0,{},{},[],[]]")
-    fields = links.attach(fields, [Link(*parts) for parts in packed])
-    return Change(update_key(run_id, str(row.key)), item_id, fields, also, product_rows)
+    item_id, fields, also, packed, product_rows, address = json.loads(row.draft or "[0,{},{},[],[],[]]")
+    fields, key = links.attach(fields, [Link(*parts) for parts in packed]), update_key(run_id, str(row.key))
+    return Change(key, item_id, fields, also, product_rows, ItemAddress(key, item_id, *address) if address else None)
 
 
 def _sent_before(fields: Mapping[str, Any], earlier: Write) -> dict[str, Any]:
@@ -276,7 +295,7 @@ class ItemUpdater(LedgeredSender[Change]):
             # A field that the portal does not show at all cannot be checked.
             left = self._comparison.differences({n: v for n, v in change.fields.items() if n == FM or n in item}, item)
             if left:
-                settled.append(self._refused(change, Refused(NOT_KEPT, _not_kept(left, item))))
+                settled.append(self._refused(change, Refused(NOT_KEPT, not_kept(left, item))))
             else:
                 note = {**change.note, UPDATED_TIME: item.get(UPDATED_TIME)}
                 settled.append(Settled(change.key, DONE, portal_id=str(change.item_id), detail=note))
@@ -298,20 +317,8 @@ class ItemUpdater(LedgeredSender[Change]):
         return read_items(self._client, self._entity_type_id, [change.item_id for change in changes], names)
 
 
-def _not_kept(left: Mapping[str, Any], item: Mapping[str, Any]) -> str:
-    told = "; ".join(
-        f'{name}: sent "{_short(value)}", shown "{_short(item.get(name))}"' for name, value in left.items()
-    )
-    return f"the portal took the update without an error, but does not show all of it: {told}"
-
-
-def _short(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
 def plan_changes(ledger: Ledger, changes: Iterator[Change], run_id: int) -> None:
-    """Record the changes in the ledger before the first is sent; where product rows alone differ nothing is."""
+    """Record the changes in the ledger before the first is sent; where only what hangs on an item differs none is."""
     while piece := list(islice(changes, KEYS_PER_REQUEST)):
         ledger.plan([(change.key, change.note) for change in piece if change.fields], run_id)
         ledger.adopt({change.key: str(change.item_id) for change in piece if not change.fields}, run_id, message=None)

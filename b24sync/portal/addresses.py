@@ -6,7 +6,7 @@ api-reference/crm/requisites/addresses/crm-address-list.md
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from b24sync.errors import PortalRefused
@@ -32,13 +32,29 @@ def read_addresses(client: PortalClient, entity_type_id: int, ids: Collection[in
     Cost: two requests per 2,500 items, and one per 50 further pages of 50 rows. Raises PortalRefused,
     PortalUnreachable.
     """
-    requisites = _hanging_on(client, LIST_REQUISITES, entity_type_id, ids, "ID")
-    owners = {int(row["ID"]): int(row["ENTITY_ID"]) for row in requisites}
-    found: dict[int, dict[tuple[int, int], dict[str, Any]]] = {item_id: {} for item_id in ids}
-    for row in _hanging_on(client, LIST_ADDRESSES, REQUISITE, owners, "TYPE_ID"):
-        place = int(row["ENTITY_ID"]), int(row["TYPE_ID"])
-        found[owners[place[0]]][place] = row
-    return {item_id: [rows[place] for place in sorted(rows)] for item_id, rows in found.items()}
+    found: dict[int, list[dict[str, Any]]] = {item_id: [] for item_id in ids}
+    for item_id, rows in addresses_in(client, read_requisites(client, entity_type_id, ids)).items():
+        found[item_id] += rows
+    return found
+
+
+def read_requisites(client: PortalClient, entity_type_id: int, ids: Collection[int]) -> dict[int, int]:
+    """The item of each requisite of `ids`, by the requisite's id, the oldest first. Cost: one request per 2,500 items,
+    and one per 50 further pages. Raises PortalRefused, PortalUnreachable.
+    """
+    rows = _hanging_on(client, LIST_REQUISITES, entity_type_id, ids, "ID")
+    return dict(sorted((int(row["ID"]), int(row["ENTITY_ID"])) for row in rows))
+
+
+def addresses_in(client: PortalClient, requisites: Mapping[int, int]) -> dict[int, list[dict[str, Any]]]:
+    """All addresses in `requisites` (their items by id), by item, the oldest requisite's first. Cost: as of those."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for row in _hanging_on(client, LIST_ADDRESSES, REQUISITE, requisites, "TYPE_ID"):
+        found[int(row["ENTITY_ID"]), int(row["TYPE_ID"])] = row
+    by_item: dict[int, list[dict[str, Any]]] = {}
+    for place in sorted(found):
+        by_item.setdefault(requisites[place[0]], []).append(found[place])
+    return by_item
 
 
 def _hanging_on(

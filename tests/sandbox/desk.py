@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,16 @@ class Desk:
 
     def run_import(self, file: Path, mapping: Path, *more: str) -> Ended:
         return self.run("import", "run", file, "--mapping", mapping, "--yes", "--json", *more)
+
+    def made(self, what: str) -> int:
+        """How many writes of a kind our own ledger knows to be done."""
+        if not (self.folder / "store.db").exists():
+            return 0
+        with closing(sqlite3.connect(f"file:{self.folder / 'store.db'}?mode=ro", uri=True, timeout=30)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'writes'").fetchall():
+                return 0
+            query = "SELECT count(*) FROM writes WHERE what = ? AND state = 'done'"
+            return int(connection.execute(query, [what]).fetchone()[0])
 
     def items(self, entity_type_id: int, select: str) -> list[dict[str, object]]:
         """What the portal holds."""

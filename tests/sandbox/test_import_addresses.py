@@ -115,21 +115,153 @@ def test_an_export_of_contacts_brings_their_addresses(desk: Desk) -> None:
     assert [row["NAME"] for row in desk.sandbox.state("requisites")] == ["Физ. лицо"]
 
 
-def test_a_second_run_makes_none_twice_tells_which_it_leaves_and_refuses_a_wrong_type(desk: Desk) -> None:
+@pytest.mark.parametrize("conflict", ["keep", "refuse"])
+def test_a_second_run_makes_none_twice_leaves_those_there_and_refuses_a_wrong_type(desk: Desk, conflict: str) -> None:
     assert imported(desk).code == 0
-    before = addresses(desk.sandbox)
-    desk.configure('[import]\nconflict = "overwrite"\nmax_change_share = 1.0\n')
-    rows = [["1", "ООО Ромашка и Ко", "Другая 9", "", "", "", "home"], *ROWS[1:]]
+    desk.configure(f'[import]\nconflict = "{conflict}"\n')
+    rows = [["1", "ООО Ромашка и Ко", "Другая 9", "", "", "", "home"], ROWS[1], ["3", "ИП Орлов", "Иная 2", *[""] * 4]]
     rows.append(["9", "АО Север", "Лесная 3", "", "", "", "дача"])
     ended = desk.run_import(desk.table("d.csv", HEADER, rows), desk.file("m.toml", COMPANIES))
-    assert (ended.code, ended.result["updated"], ended.result["skipped"], ended.result["refused"]) == (3, 1, 2, 1), (
-        ended
-    )
-    assert "1 address stays as it is" in ended.stderr and "a type of address: actual, home" in ended.stderr
-    assert addresses(desk.sandbox) == before
+    fates = ended.result["skipped"], ended.result["refused"]
+    assert (ended.code, fates) == (3, (3, 1) if conflict == "keep" else (0, 4)), ended
+    assert "a type of address: actual, home" in ended.stderr
+    assert addresses(desk.sandbox) == expected(desk)
 
 
-def test_addresses_that_the_portal_refuses_are_told_and_their_items_stay(desk: Desk) -> None:
+def test_a_type_alone_is_no_address_and_none_is_lacking(desk: Desk) -> None:
+    file = desk.table("c.csv", HEADER, [["1", "ООО Ромашка", "", "", "", "", "legal"]])
+    mapping = desk.file("m.toml", COMPANIES.replace('[constants]\naddress_country = "Россия"', ""))
+    assert desk.run_import(file, mapping).code == 0
+    again = desk.run_import(file, mapping)
+    assert (again.code, again.result["skipped"], "lack" in again.stderr) == (0, 1, False), again
+    assert desk.sandbox.state("requisites") == []
+
+
+OVERWRITE = '[import]\nconflict = "overwrite"\nmax_change_share = 1.0\n'
+
+
+def nested(sandbox: SandboxProcess, method: str) -> int:
+    """How often a method was executed, alone or in a batch."""
+    return sum(row[1] == method for call in sandbox.calls() for row in call["nested"] or [("", call["method"])])
+
+
+def test_with_overwrite_what_differs_of_an_address_is_changed_and_what_lacks_is_added(desk: Desk) -> None:
+    """The first row moves; of the second another type is told; somebody has deleted the third one's requisite."""
+    assert imported(desk).code == 0
+    own, requisites = ids(desk, COMPANY), {str(row["ENTITY_ID"]): row["ID"] for row in desk.sandbox.state("requisites")}
+    first, second, third = (str(requisites[str(own[key])]) for key in "123")
+    place = {"TYPE_ID": LEGAL, "ENTITY_TYPE_ID": 8, "ENTITY_ID": first}
+    assert desk.sandbox.rest("crm.address.update", {"fields": {**place, "REGION": "По Ленина"}})["result"] is True
+    assert desk.sandbox.rest("crm.requisite.delete", {"id": third})["result"] is True
+    rows = [["1", "ООО Ромашка", "Ленина 3", "701", "Тюмень", "625003", "legal"]]
+    rows += [["2", "АО Вектор", "Мира 5", "", "Пермь", "614000", "legal"], ROWS[2]]
+    file, mapping = desk.table("d.csv", HEADER, rows), desk.file("m.toml", COMPANIES)
+    desk.configure('[import]\nconflict = "overwrite"\nmax_change_share = 0.3\n')
+    stopped = desk.run_import(file, mapping)
+    assert stopped.code == 2 and "3 of 3 existing items would change (100%)" in stopped.stderr, stopped
+    desk.configure(OVERWRITE)
+    changes, updates = nested(desk.sandbox, "crm.address.update"), nested(desk.sandbox, "crm.item.update")
+    ended = desk.run_import(file, mapping)
+    assert (ended.code, ended.result["updated"], ended.result["skipped"]) == (0, 3, 0), ended
+    assert "changes: address 3" in ended.stderr
+    assert nested(desk.sandbox, "crm.address.update") == changes + 1
+    assert nested(desk.sandbox, "crm.item.update") == updates, "nothing of the companies themselves differs"
+    held = {str(row["ID"]): row["addresses"] for row in desk.sandbox.state("requisites")}
+    assert set(held) >= {first, second} and len(held) == 3
+    (moved,) = held.pop(first)
+    assert (moved["ADDRESS_1"], moved["CITY"], moved["REGION"]) == ("Ленина 3", "Тюмень", "По Ленина")
+    assert sorted((str(row["TYPE_ID"]), row["ADDRESS_1"]) for row in held.pop(second)) == [
+        (DELIVERY, "Мира 5"),
+        (LEGAL, "Мира 5"),
+    ]
+    ((lost,),) = held.values()
+    assert lost["ADDRESS_1"] == "Садовая 1"
+    again = desk.run_import(file, mapping)
+    assert (again.code, again.result["updated"], again.result["skipped"]) == (0, 0, 3), again
+    assert desk.sandbox.figures()["spec_violations"] == 0
+
+
+def test_what_the_portal_does_not_keep_of_an_address_is_told_after_reading_back(desk: Desk) -> None:
+    assert imported(desk).code == 0
+    desk.configure(OVERWRITE)
+    rows = [["1", "ООО Ромашка", "Я" * 300, "701", "Тюмень", "625003", "legal"], *ROWS[1:]]
+    ended = desk.run_import(desk.table("d.csv", HEADER, rows), desk.file("m.toml", COMPANIES))
+    assert ended.code == 3, ended
+    assert "NOT_KEPT" in ended.stderr and "ADDRESS_1: sent" in ended.stderr
+    fates = desk.folder / "fates.csv"
+    assert desk.run("import", "report", str(ended.result["run"]), fates).code == 0
+    (told,) = [line for line in fates.read_text(encoding="utf-8").splitlines() if "INCOMPLETE" in line]
+    assert ",updated," in told and "its address was not set" in told
+
+
+def many(street: str, *more: int) -> list[list[str]]:
+    numbers = [*range(1, 61), *more]
+    return [[str(n), f"ООО {n}", f"{street} {n}", "", "Пермь", "", ""] for n in numbers]
+
+
+def streets(desk: Desk, street: str, last: int = 60) -> list[tuple[int, str, str, str]]:
+    own = ids(desk, COMPANY)
+    return sorted((own[str(n)], ACTUAL, f"{street} {n}", "Пермь") for n in range(1, last + 1))
+
+
+@pytest.mark.parametrize("corrected", [False, True], ids=["the same file", "a corrected file"])
+def test_changes_of_addresses_survive_a_kill_and_a_lost_answer(desk: Desk, corrected: bool) -> None:
+    mapping = desk.file("m.toml", COMPANIES)
+    assert desk.run_import(desk.table("a.csv", HEADER, many("Улица")), mapping).code == 0
+    desk.configure(OVERWRITE)
+    file = desk.table("b.csv", HEADER, many("Проспект"))
+    desk.sandbox.fault("hang_after", "crm.address.update", nth=2, params={"hang_s": 30})
+    running = desk.start("import", "run", file, "--mapping", mapping, "--yes", "--json")
+    until = time.monotonic() + 60
+
+    def moved() -> int:
+        return sum(row[2].startswith("Проспект") for row in addresses(desk.sandbox))
+
+    while running.alive and moved() < 60 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert running.kill(), "the kill came too late"
+    (fault,) = desk.sandbox.faults()
+    assert fault["fired"] == 1, "the fault did not bite"
+    desk.sandbox.clear_faults()
+    if corrected:
+        file = desk.table("c.csv", HEADER, many("Шоссе", 61))
+    desk.sandbox.fault("cut_after", "crm.address.update", nth=1)
+    ended = desk.run_import(file, mapping)
+    assert ended.code == 0, ended
+    assert addresses(desk.sandbox) == (streets(desk, "Шоссе", 61) if corrected else streets(desk, "Проспект"))
+    assert len(desk.items(COMPANY, "id")) == 60 + corrected
+    again = desk.run_import(file, mapping)
+    assert (again.code, again.result["updated"]) == (0, 0), again
+
+
+def test_items_of_a_killed_command_get_their_addresses_from_the_corrected_file(tmp_path: Path) -> None:
+    slow = dict.fromkeys(("crm.item.import", "crm.item.batchImport"), 1.8)
+    with running_sandbox(scale=60, request_cap_s=120, costs=slow) as sandbox:
+        # Each row has an answer of its own: what is made is known to be before the next are sent.
+        desk = Desk(tmp_path, sandbox, '[import]\nway = "single_import"')
+        mapping = desk.file("m.toml", COMPANIES)
+        file = desk.table("a.csv", HEADER, many("Улица", *range(61, 201)))
+        running = desk.start("import", "run", file, "--mapping", mapping, "--yes")
+        until = time.monotonic() + 60
+        while running.alive and desk.made("company@old-crm") < 20 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert running.kill(), "the kill came too late"
+        assert sandbox.wait_idle()
+        assert (
+            desk.made("company@old-crm") >= 20
+            and len(desk.items(COMPANY, "id")) < 200
+            and sandbox.state("requisites") == []
+        )
+        corrected = desk.table("b.csv", HEADER, many("Проспект", *range(61, 202)))
+        ended = desk.run_import(corrected, mapping)
+        assert ended.code == 0, ended
+        assert len(desk.items(COMPANY, "id")) == 201
+        assert addresses(sandbox) == streets(desk, "Проспект", 201)
+        assert "lack product rows" not in desk.run_import(corrected, mapping).stderr
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["lacking", "entered by hand meanwhile"])
+def test_addresses_that_the_portal_refuses_are_told_and_their_items_stay(desk: Desk, by_hand: bool) -> None:
     said = {"code": "", "text": "Access denied.", "which": "one"}
     desk.sandbox.fault("nested_error", "crm.address.add", nth=1, params=said)
     ended = imported(desk)
@@ -142,10 +274,16 @@ def test_addresses_that_the_portal_refuses_are_told_and_their_items_stay(desk: D
     told = [line for line in fates.read_text(encoding="utf-8").splitlines() if "INCOMPLETE" in line]
     assert len(told) == 1 and ",created," in told[0] and "Access denied." in told[0], told
     assert sum(len(requisite["addresses"]) for requisite in desk.sandbox.state("requisites")) == 2
+    if by_hand:
+        (bare,) = [requisite for requisite in desk.sandbox.state("requisites") if not requisite["addresses"]]
+        place = {"TYPE_ID": HOME, "ENTITY_TYPE_ID": 8, "ENTITY_ID": bare["ID"], "ADDRESS_1": "Вписал сам"}
+        assert desk.sandbox.rest("crm.address.add", {"fields": place})["result"] is True
     again = imported(desk)  # the cause is mended: the same command brings the one that is lacking, and only that
     assert (again.code, again.result["created"], again.result["skipped"]) == (0, 0, 3), again
-    assert "1 of those there lack product rows or addresses" in again.stderr
-    assert addresses(desk.sandbox) == expected(desk)
+    assert ("1 of those there lack product rows or addresses" in again.stderr) != by_hand
+    entered = {(int(bare["ENTITY_ID"]), HOME, "Вписал сам", "")} if by_hand else set()
+    owners = {row[0] for row in entered}
+    assert set(addresses(desk.sandbox)) == {row for row in expected(desk) if row[0] not in owners} | entered
     assert "lack product rows" not in imported(desk).stderr
 
 

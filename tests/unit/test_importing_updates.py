@@ -64,7 +64,7 @@ def test_a_killed_update_of_a_sum_keeps_it_from_the_product_rows_when_it_is_sent
     sandbox: SandboxProcess, portal: Wired, updates: Ledger
 ) -> None:
     item_id = deal(sandbox, opportunity=100, isManualOpportunity="N")
-    planner = UpdatePlanner(portal.client, DEAL, COMPARISON, Links(), updates, run_id=RUN, pipeline_id=0)
+    planner = UpdatePlanner(portal.client, DEAL, COMPARISON, Links(), updates, updates, run_id=RUN, pipeline_id=0)
     row = RunRow(2, "d1", "pending", json.dumps([{"opportunity": 500}]))
 
     def planned() -> dict[str, Any]:

@@ -30,6 +30,7 @@ ADDRESS_TYPES = (
     (11, "Адрес доставки"),
 )
 PARTS = ("ADDRESS_1", "ADDRESS_2", "CITY", "POSTAL_CODE", "REGION", "PROVINCE", "COUNTRY", "COUNTRY_CODE")
+MAX_PART = 255
 ADDRESS_KINDS = {
     "TYPE_ID": NUMBER,
     "ENTITY_TYPE_ID": NUMBER,
@@ -200,8 +201,12 @@ def anchor(call: Call, fields: Row, right: str) -> tuple[Row, tuple[int, int]]:
     return key, owner
 
 
-def parts_of(fields: Row) -> Row:
-    return {name: str(fields[name] or "") for name in PARTS if name in fields}
+def parts_of(call: Call, fields: Row) -> Row:
+    """How long a part may be the pages do not say: the switch `long_strings`."""
+    parts = {name: str(fields[name] or "") for name in PARTS if name in fields}
+    if call.portal.switches.long_strings == "refuse" and any(len(text) > MAX_PART for text in parts.values()):
+        raise ApiError("", "Failed to save the address.")
+    return {name: text[:MAX_PART] for name, text in parts.items()}
 
 
 @rest_method("crm.address.add", scope="crm")
@@ -210,7 +215,7 @@ def add_address(call: Call) -> Answer:
     key, owner = anchor(call, fields, "update")
     if call.portal.addresses.where(**key):
         raise ApiError("", "TypeAddress exists.")
-    call.portal.addresses.add({**key, "ANCHOR_TYPE_ID": owner[0], "ANCHOR_ID": owner[1], **parts_of(fields)})
+    call.portal.addresses.add({**key, "ANCHOR_TYPE_ID": owner[0], "ANCHOR_ID": owner[1], **parts_of(call, fields)})
     return Answer(True)
 
 
@@ -225,7 +230,7 @@ def held_address(call: Call, fields: Row) -> Row:
 @rest_method("crm.address.update", scope="crm")
 def update_address(call: Call) -> Answer:
     fields = given(call)
-    held_address(call, fields).update(parts_of(fields))
+    held_address(call, fields).update(parts_of(call, fields))
     return Answer(True)
 
 
