@@ -14,7 +14,7 @@ import click
 
 from b24sync.cli.progress import progress_line
 from b24sync.cli.wiring import App, confirm, iso, opened, print_json, say
-from b24sync.errors import B24SyncError, ConfigError, NeedsConfirmation, PortalBlocked, RetryLater
+from b24sync.errors import B24SyncError, NeedsConfirmation, PortalBlocked, RetryLater
 
 if TYPE_CHECKING:
     from b24sync.importing.choosing import ChosenSource
@@ -244,8 +244,9 @@ def _finish(ctx: click.Context, result: dict[str, Any], *, as_json: bool, code: 
 @command.command("template")
 @click.argument("entity")
 @click.argument("out", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def template(options: dict[str, Any], entity: str, out: Path) -> None:
+def template(options: dict[str, Any], entity: str, out: Path, as_json: bool) -> None:
     """Write a workbook to be filled in for ENTITY (deal, lead, contact, company, item:177) to OUT.xlsx.
 
     Example: b24sync import template deal deals.xlsx
@@ -264,6 +265,8 @@ def template(options: dict[str, Any], entity: str, out: Path) -> None:
     made = Template(entity, directory, f"template-{uuid4().hex[:8]}")
     write_template(made, out)
     say(f"{out}: {len(made.columns) + 1} columns; fill it in and run: b24sync import run {out}")
+    if as_json:
+        print_json({"entity": entity, "file": str(out), "columns": len(made.columns) + 1})
 
 
 @command.command("suggest")
@@ -354,8 +357,9 @@ def show(options: dict[str, Any], run_id: int, as_json: bool) -> None:
 @command.command("report")
 @click.argument("run_id", metavar="RUN", type=int)
 @click.argument("out", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def report(options: dict[str, Any], run_id: int, out: Path) -> None:
+def report(options: dict[str, Any], run_id: int, out: Path, as_json: bool) -> None:
     """Write every row's fate to OUT (.csv, or .xlsx for people): line, key, state, portal_id, code, message.
 
     Example: b24sync import report 1 fates.csv
@@ -372,7 +376,7 @@ def report(options: dict[str, Any], run_id: int, out: Path) -> None:
         )
         with written(out):
             count = _writer_for(out)(out, rows)
-    say(f"{out}: {count} rows")
+    _tell_written(run_id, out, count, as_json=as_json)
 
 
 REPORT_COLUMNS = ("line", "key", "state", "portal_id", "code", "message")
@@ -405,10 +409,16 @@ def _write_xlsx(out: Path, rows: Any) -> int:
     return len(frame)
 
 
+def _tell_written(run_id: int, out: Path, count: int, *, as_json: bool) -> None:
+    say(f"{out}: {count} rows")
+    if as_json:
+        print_json({"run": run_id, "file": str(out), "rows": count})
+
+
 def _found(runs: Any, run_id: int) -> Run:
     found: Run | None = runs.find(run_id)
     if found is None:
-        raise ConfigError(f"There is no run {run_id} of this portal.", ["b24sync import list shows them"])
+        raise click.UsageError(f"There is no run {run_id} of this portal; b24sync import list shows them.")
     return found
 
 
@@ -432,8 +442,9 @@ def _run_object(runs: Any, run: Run) -> dict[str, Any]:
 @click.option("--state", required=True, type=click.Choice(FATES), help="Rows of which fate.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Where to (.csv or .xlsx).")
 @click.option("--sheet", help="Which sheet of a workbook, if the import said so too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def rows(options: dict[str, Any], run_id: int, state: str, out: Path, sheet: str | None) -> None:
+def rows(options: dict[str, Any], run_id: int, state: str, out: Path, sheet: str | None, as_json: bool) -> None:
     """Write the rows of one fate as they stand in the file of the run: mend them, import them with the same mapping.
 
     Example: b24sync import rows 1 --state refused --out fix.csv
@@ -451,7 +462,7 @@ def rows(options: dict[str, Any], run_id: int, state: str, out: Path, sheet: str
         taken = excerpt(source, [fate.line for fate in fates], wanted)
         with written(out):
             count = write_excerpt(out, source.header, separator, _told(taken, out, found.file))
-    say(f"{out}: {count} rows")
+    _tell_written(run_id, out, count, as_json=as_json)
 
 
 def _told(taken: Iterator[tuple[int, str, list[str]]], out: Path, file: str) -> Iterator[tuple[int, str, list[str]]]:

@@ -96,7 +96,7 @@ def _deals_of_run(app: App, run_id: int) -> list[int]:
     runs = Runs(app.store, app.portal, app.clock)
     run = runs.find(run_id)
     if run is None or run.entity != "deal":
-        raise ConfigError(f"Run {run_id} is no import of deals of this portal.", ["b24sync import list shows them"])
+        raise click.UsageError(f"Run {run_id} is no import of deals of this portal; b24sync import list shows them.")
     return [int(fate.portal_id) for fate in runs.fates(run_id, run.what) if fate.portal_id is not None]
 
 

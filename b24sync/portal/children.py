@@ -75,18 +75,11 @@ def _read(client: PortalClient, commands: Mapping[str, Command]) -> dict[str, li
     found: dict[str, list[dict[str, Any]]] = {}
     for name, answer in client.read_all(commands).items():
         if not isinstance(answer, Refused):
-            found[name] = _rows_of(answer.result)
+            found[name] = items_of(answer.result)
         elif answer.code not in _NOT_THERE:
             hint = "It has to be seen before anything is deleted: give the webhook this scope."
             raise PortalRefused(commands[name].method, answer.code, answer.text, hint=hint)
     return found
-
-
-def _rows_of(result: Any) -> list[dict[str, Any]]:
-    if isinstance(result, Mapping):
-        rows = next((value for value in result.values() if isinstance(value, list | Mapping)), [])
-        result = list(rows.values()) if isinstance(rows, Mapping) else rows
-    return [dict(row) for row in result or [] if isinstance(row, Mapping)]
 
 
 def _strange_activity(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from b24sync.portal.directory import Directory, FieldInfo, nearest, normal
 from b24sync.portal.words import NO, YES
 
 _FORM = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*(!=|>=|<=|=|>|<|~|%)\s*(.*?)\s*", re.DOTALL)
+PEOPLE = ("user", "employee")
 PREFIXES: Mapping[str, str] = {"=": "=", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "~": "%", "%": "%"}
 NAMES: Mapping[str, str] = {
     "stage": "stageId",
@@ -61,7 +62,7 @@ def _condition(text: str, directory: Directory) -> tuple[str, Any]:
     if known is not None and said and sign not in ("=", "!="):
         raise ValueError(f"{name} is a name: = and != are possible")
     words = [word.strip() for word in said.split("|")]
-    values = [value for word in words for value in _values(field, word, known)]
+    values = [value for word in words for value in _values(field, word, known, directory)]
     if len(values) == 1:
         return f"{PREFIXES[sign]}{field.code}", values[0]
     if sign not in ("=", "!="):
@@ -78,7 +79,7 @@ def _field(name: str, directory: Directory) -> FieldInfo:
     raise ValueError(f"there is no field {name}" + (f"; nearest: {', '.join(close)}" if close else ""))
 
 
-def _values(field: FieldInfo, word: str, names: Sequence[tuple[Any, str]] | None) -> list[Any]:
+def _values(field: FieldInfo, word: str, names: Sequence[tuple[Any, str]] | None, directory: Directory) -> list[Any]:
     """What a word means in a field: ids of what it names, else the word. Raises ValueError with the nearest names."""
     if field.type == "boolean" and word:
         # Filters on a yes-or-no field take 1 and 0 only (crm-item-list.md).
@@ -88,7 +89,9 @@ def _values(field: FieldInfo, word: str, names: Sequence[tuple[Any, str]] | None
     if names is None or not word:
         return [word]
     wanted = normal(word)
-    ids = [one for one, name in names if normal(name) == wanted]
+    ids: list[Any] = [one for one, name in names if normal(name) == wanted]
+    if field.type in PEOPLE:
+        ids = [user.id for user in directory.users_by(word)]
     ids = ids or [one for one, _ in names if normal(str(one)) == wanted]
     if not ids:
         close = nearest(word, [name for _, name in names])
@@ -102,10 +105,8 @@ def _names(field: FieldInfo, directory: Directory) -> list[tuple[Any, str]] | No
         return [(one.id, one.name) for one in directory.pipelines]
     if field.code == "stageId":
         return [(one.status_id, one.name) for one in directory.stages]
-    if field.type in ("user", "employee"):
-        users = directory.users
-        turned = [(one.id, " ".join(reversed(one.name.split()))) for one in users]
-        return [(one.id, one.name) for one in users] + turned + [(one.id, one.email) for one in users]
+    if field.type in PEOPLE:
+        return [(one.id, name) for one in directory.users for name in (one.name, one.email)]
     if field.type == "enumeration":
         return list(field.items.items())
     statuses = directory.dictionaries.get(field.dictionary)

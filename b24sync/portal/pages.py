@@ -12,17 +12,18 @@ from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
 
 PAGE = 50
-WRAPPERS = ("items", "categories", "types", "fields")
+WRAPPERS = ("items", "productRows", "tasks", "categories", "types", "fields")
 
 PageAfter = Callable[[int | str], Command]
 """The command for the page of 50 after an id (or after a reference to one), by id ascending, `start=-1`."""
 
 
 def items_of(result: Any) -> list[dict[str, Any]]:
-    """The rows of a list answer, whichever wrapper the method uses."""
+    """The rows of a list answer, whichever wrapper the method uses; PHP may make a map of a list."""
     if isinstance(result, Mapping):
-        return next((list(result[name]) for name in WRAPPERS if isinstance(result.get(name), list)), [])
-    return list(result) if isinstance(result, list) else []
+        result = next((result[name] for name in WRAPPERS if isinstance(result.get(name), list | Mapping)), [])
+    rows = result.values() if isinstance(result, Mapping) else result
+    return [row for row in rows if isinstance(row, dict)] if isinstance(result, list | Mapping) else []
 
 
 def walk_by_id(

@@ -10,6 +10,7 @@ from typing import Any
 
 from b24sync.errors import PortalRefused
 from b24sync.portal.items import DEAL, FIRST_SMART_PROCESS, LEAD, short_code
+from b24sync.portal.pages import items_of
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
 from b24sync.transport.outcomes import Refused
@@ -63,13 +64,8 @@ def read_product_rows(
                 if answer.code == OWNER_NOT_FOUND:
                     continue
                 raise PortalRefused(commands[name].method, answer.code, answer.text)
-            rows = _rows_of(answer.result)
+            rows = items_of(answer.result)
             found[item_id] += rows
             if rows and answer.next is not None:
                 starts[item_id] = answer.next
     return found
-
-
-def _rows_of(result: Any) -> list[dict[str, Any]]:
-    rows = result.get("productRows") if isinstance(result, Mapping) else result
-    return [dict(row) for row in (rows.values() if isinstance(rows, Mapping) else rows or [])]

@@ -13,6 +13,7 @@ from typing import Any
 
 from b24sync.errors import PortalRefused
 from b24sync.portal.items import short_code
+from b24sync.portal.pages import items_of
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
 from b24sync.transport.protocol import Command
@@ -53,7 +54,7 @@ def get_command(task_id: int | str) -> Command:
 def find_by_tag(client: PortalClient, tag: str) -> str | None:
     """The id of the task that carries a tag. Cost: one request."""
     params = {"filter": {"TAG": tag}, "select": ["ID"], "order": {"ID": "ASC"}, "start": 0}
-    rows = tasks_of(client.call(LIST, params).result)
+    rows = items_of(client.call(LIST, params).result)
     return str(rows[0]["id"]) if rows else None
 
 
@@ -65,7 +66,7 @@ def changed_since(client: PortalClient, moment: str, after: int, priority: Prior
         "order": {"ID": "ASC"},
         "start": -1,
     }
-    return tasks_of(client.call(LIST, params, priority=priority).result)
+    return items_of(client.call(LIST, params, priority=priority).result)
 
 
 def add_task(client: PortalClient, fields: Mapping[str, Any], **options: Any) -> str:
@@ -89,14 +90,6 @@ def read_task(client: PortalClient, task_id: int | str) -> dict[str, Any] | None
     """One task, decoded; None when it is gone or not ours to see. Cost: one request."""
     row = _one(client.call(GET, {"taskId": task_id, "select": list(SELECT)}).result)
     return task_of(row) if row.get("id") or row.get("ID") else None
-
-
-def tasks_of(result: Any) -> list[dict[str, Any]]:
-    """The rows of a list answer."""
-    rows = result.get("tasks") if isinstance(result, Mapping) else result
-    if isinstance(rows, Mapping):
-        rows = list(rows.values())
-    return [dict(row) for row in rows or [] if isinstance(row, Mapping)]
 
 
 def _one(result: Any) -> Mapping[str, Any]:

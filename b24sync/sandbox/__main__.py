@@ -26,6 +26,7 @@ from .sandbox import Sandbox
 from .switches import Switches
 
 DEFAULT_PORT = 8924
+MAX_PORT = 65_535
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 
@@ -43,6 +44,13 @@ def act_value(text: str) -> tuple[str, Any]:
     return name, json.loads(value) if value[:1] in ("[", "{") else value
 
 
+def port(text: str) -> int:
+    """A number of a TCP port; 0 = any free one."""
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to {MAX_PORT}")
+    return int(text)
+
+
 def cost(text: str) -> tuple[str, float]:
     """`method=seconds`."""
     try:
@@ -57,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="run the portal until Ctrl-C")
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 = any free port")
+    serve.add_argument("--port", type=port, default=DEFAULT_PORT, help="0 = any free port")
     serve.add_argument("--plan", choices=sorted(PLANS), default="standard")
     serve.add_argument("--scale", type=float, default=1.0, help="rate x N; window, limits and costs / N")
     serve.add_argument("--rate-per-s", type=float, help="with --plan custom")

@@ -113,3 +113,23 @@ def test_where_nothing_can_be_written_is_told_and_not_a_traceback(desk: Desk) ->
             ended = desk.run(*command)
             assert (ended.code, "cannot be written: No such file or directory" in ended.stderr) == (78, True), ended
             assert "Traceback" not in ended.stderr
+
+
+def test_what_is_written_is_told_as_json_and_a_run_that_is_not_there_is_a_wrong_argument(desk: Desk) -> None:
+    file = desk.table("d.csv", HEADER, [["1", "а", "Новая", "5", "01.02.2025 10:00"], ["2", "б", "Новоя", "", ""]])
+    run = str(desk.run_import(file, desk.folder / "m.toml").result["run"])
+    fates, fix = desk.folder / "fates.csv", desk.folder / "fix.csv"
+    assert desk.run("import", "report", run, fates, "--json").result == {"run": 1, "file": str(fates), "rows": 2}
+    written = desk.run("import", "rows", run, "--state", "refused", "--out", fix, "--json")
+    assert written.result == {"run": 1, "file": str(fix), "rows": 1}
+    out = desk.folder / "t.xlsx"
+    template = desk.run("import", "template", "deal", out, "--json")
+    assert (template.result["entity"], template.result["file"]) == ("deal", str(out))
+    for words in (
+        ["import", "show", "99"],
+        ["import", "report", "99", fates],
+        ["import", "rows", "99", "--state", "refused", "--out", fix],
+        ["import", "undo", "99", "--yes"],
+    ):
+        ended = desk.run(*words)
+        assert ended.code == 2 and "There is no run 99 of this portal" in ended.stderr, ended

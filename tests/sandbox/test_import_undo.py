@@ -151,4 +151,4 @@ def test_without_a_yes_nothing_is_deleted(desk: Desk) -> None:
     run = imported(desk)
     ended = desk.run("import", "undo", str(run))
     assert (ended.code, len(deals(desk))) == (2, 12), ended
-    assert desk.run("import", "undo", "99", "--yes").code == 78
+    assert desk.run("import", "undo", "99", "--yes").code == 2

@@ -57,6 +57,13 @@ def test_serve_says_where_it_listens_and_ends_cleanly_on_a_signal(number: signal
         assert "rate_per_s = 120" in rest
 
 
+@pytest.mark.parametrize("port", ["70000", "-1", "http"])
+def test_a_port_that_is_none_is_a_wrong_argument(port: str) -> None:
+    ended = run("serve", f"--port={port}")
+    assert ended.returncode == 2
+    assert f"'{port}' is no port: 0 to 65535" in ended.stderr
+
+
 def test_act_and_figures_talk_to_a_running_sandbox() -> None:
     with serving() as (_, first):
         base = first.rsplit(" ", 1)[1]
