@@ -23,6 +23,9 @@ from b24sync.transport.client import PortalClient, credential_of
 from b24sync.transport.gate import Gate, Limits
 from b24sync.transport.masking import MASK, MaskingFilter
 
+NUMBER = click.IntRange(0, 2**31 - 1)
+"""The number of a run, an event, an item: more than that no database knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class App:

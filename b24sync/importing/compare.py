@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from b24sync.importing.fields import MULTIFIELD_TYPES
+from b24sync.importing.source import EXACT_DIGITS
 from b24sync.portal.directory import FieldInfo
 from b24sync.transport.protocol import plain
 
@@ -69,7 +70,7 @@ class Comparison:
         kind = info.type if info else ""
         if kind == "money" and not isinstance(wanted, list) and "|" not in str(wanted):
             held = str(held).partition("|")[0]  # a bare amount is in the base currency, whichever that is
-        form = _bare if name == "comments" else _form_of(kind or _kind_of(wanted, held), self._zone)
+        form = _FORMS.get(name) or _form_of(kind or _kind_of(wanted, held), self._zone)
         if isinstance(wanted, list) or isinstance(held, list):
             ours, theirs = [[form(one) for one in _as_list(value)] for value in (wanted, held)]
             if name in IN_ORDER and ours[:1] != theirs[:1]:
@@ -132,6 +133,17 @@ def _text(value: Any) -> str:
 def _bare(value: Any) -> str:
     """A comment without the paragraphs and spaces that the portal's editor puts around it."""
     return " ".join(_PARAGRAPHS.sub(" ", _text(value)).split())
+
+
+def _hundredths(value: Any) -> Any:
+    """An amount, of which a portal may keep no more."""
+    number = _number(value)
+    small = isinstance(number, Decimal) and abs(number) < 10**EXACT_DIGITS
+    return number.quantize(Decimal("0.01"), ROUND_HALF_UP) if small else number
+
+
+_FORMS: Mapping[str, Callable[[Any], Any]] = {"comments": _bare, "opportunity": _hundredths}
+"""Of fields whose type does not tell."""
 
 
 def _flag(value: Any) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from b24sync.importing.encodings import EncodingProbe
-from b24sync.importing.source import MAX_CELL_CHARS, Source, SourceError, check_header
+from b24sync.importing.source import EDGES, MAX_CELL_CHARS, Source, SourceError, check_header
 
 _CHUNK_BYTES = 1 << 20
 _SAMPLE_CHARS = 256 * 1024
@@ -90,7 +90,7 @@ class CsvSource(Source):
             line = 1
             try:
                 for record in reader:
-                    yield line, [cell.strip() for cell in record]
+                    yield line, [cell.strip(EDGES) for cell in record]
                     line = reader.line_num + 1
             except csv.Error as error:
                 raise SourceError(f"{self.path}: line {line}: {_csv_reason(error)}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -64,8 +65,8 @@ class _Problem:
 
 
 @dataclass(slots=True)
-class _Rounded:
-    """Ids of one column that a workbook holds as numbers: how many, and where the first stand."""
+class _Doubt:
+    """Values of one column that may not be what was meant: how many, and where the first stand."""
 
     count: int = 0
     lines: tuple[int, ...] = ()
@@ -75,15 +76,15 @@ class _Rounded:
         if len(self.lines) < _FEW_LINES:
             self.lines = (*self.lines, line)
 
-    def told(self, title: str, what: str) -> str:
-        some, is_ = (f"{self.count} {what}s", "are numbers") if self.count > 1 else (f"1 {what}", "is a number")
+    def told(self, title: str, one: str, several: str, why: str) -> str:
+        """`one` and `several` say it of one value and of many."""
+        said = f"{self.count} {several}" if self.count > 1 else f"1 {one}"
         where = f"line{'s' * (self.count > 1)} {', '.join(map(str, self.lines))}{', ...' * (self.count > _FEW_LINES)}"
-        lost = f"a workbook keeps {EXACT_DIGITS}, the last digits may be lost; keep ids as text"
-        return f'column "{title}": {some} {is_} of more than {EXACT_DIGITS} digits ({where}): {lost}'
+        return f'column "{title}": {said} ({where}): {why}'
 
 
 def _is_odd(key: str) -> bool:
-    return "E+" in key or "e+" in key or key in TOTALS
+    return "E+" in key or "e+" in key or key in TOTALS or not key.isprintable()
 
 
 class Extractor:
@@ -120,15 +121,24 @@ class Extractor:
         self.folds = any(fields.product_field(name) for name in mapping.fields_used)
         self._refuse_extra = mapping.missing.columns == "refuse"
         self._known_extra = names.mentioned_beyond_header()
-        self._rounded: dict[int, _Rounded] = defaultdict(_Rounded)
+        self._rounded: dict[int, _Doubt] = defaultdict(_Doubt)
+        self._decimals = compiler.decimals()
+        self._cut: dict[str, _Doubt] = defaultdict(_Doubt)
 
     @property
     def doubts(self) -> list[str]:
         """What of the rows read so far may be wrong although nothing refuses it: a sentence for each column."""
-        return [
-            one.told(self._title(index), "key" if index == self._key else "value")
-            for index, one in sorted(self._rounded.items())
-        ]
+        lost = f"a workbook keeps {EXACT_DIGITS}, the last digits may be lost; keep ids as text"
+        of = f"of more than {EXACT_DIGITS} digits"
+        told = []
+        for index, doubt in sorted(self._rounded.items()):
+            what = "key" if index == self._key else "value"
+            told.append(doubt.told(self._title(index), f"{what} is a number {of}", f"{what}s are numbers {of}", lost))
+        for name, column, decimals in self._decimals:
+            if name in self._cut:
+                more, why = f"more than {decimals} decimals", f"{name} keeps {decimals}, they are rounded"
+                told.append(self._cut[name].told(column, f"value has {more}", f"values have {more}", why))
+        return told
 
     def extract(self, line: int, cells: list[str]) -> Draft | RowError:
         """The draft of one row, or every reason why there is none. `cells` come stripped, as sources yield them."""
@@ -166,6 +176,11 @@ class Extractor:
                 result[field] = [*result[field], *value] if extend and field in result else value
         for field, template, convert in self._templates:
             self._fill_template(result, problems, cells, field, template, convert)
+        for name, _, decimals in self._decimals:
+            if name in result:
+                result[name], cut = values.rounded(result[name], decimals)
+                if cut:
+                    self._cut[name].note(line)
         for index, decimal, column in self._amounts:
             problems += _other_currency(cells[index], decimal, column, result.get("currency"))
         if len(cells) > len(self._header) or self._watched:
@@ -185,6 +200,11 @@ class Extractor:
             return [_Problem(title, None, "NO_KEY", f'no key: column "{title}" is empty')]
         if key in values.SPREADSHEET_ERRORS:
             return [_Problem(title, key, "SPREADSHEET_ERROR", f'column "{title}": {key} instead of a key')]
+        if unseen := next((char for char in key if unicodedata.category(char) in ("Cc", "Cf")), None):
+            named = unicodedata.name(unseen, f"U+{ord(unseen):04X}")
+            shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in key)
+            message = f'column "{title}": "{shown}": a key with a character that nobody sees ({named}); delete it'
+            return [_Problem(title, shown, "UNSEEN_CHARACTER", message)]
         if key in TOTALS:
             return [_Problem(title, key, "TOTALS", f'column "{title}": "{key}" instead of a key: a line of totals')]
         if len(key) > MAX_KEY_CHARS:
@@ -326,6 +346,15 @@ class _Compiler:
             (self._names.index(title, f'column "{title}"'), column.decimal, title)
             for title, column in self._mapping.columns.items()
             if not column.left_out and _kind(self._mapping, column.field) is Kind.MONEY
+        )
+
+    def decimals(self) -> tuple[tuple[str, str, int], ...]:
+        """(field, column, decimals that it keeps) of columns that fill user fields of fractions."""
+        kinds = self._uf_types or {}
+        return tuple(
+            (column.field, title, kept)
+            for title, column in self._mapping.columns.items()
+            if column.field in kinds and (kept := kinds[column.field].decimals) is not None
         )
 
     def _empty_on_error(self, template: Template) -> frozenset[int]:

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from b24sync.importing.encodings import BOMS, EncodingProbe
-from b24sync.importing.source import MAX_CELL_CHARS, Source, SourceError, check_header
+from b24sync.importing.source import EDGES, MAX_CELL_CHARS, Source, SourceError, check_header
 
 _CHUNK_BYTES = 1 << 16
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]+)", re.IGNORECASE)
@@ -161,7 +161,7 @@ class _TableParser(HTMLParser):
     def _end_cell(self) -> None:
         if self._cell is not None:
             lines = ("".join(self._cell)).split("\n")
-            self._row.append("\n".join(line.strip() for line in lines).strip())
+            self._row.append("\n".join(line.strip() for line in lines).strip(EDGES))
             self._row.extend([""] * (self._span - 1))
             self._cell = None
 

@@ -19,7 +19,7 @@ from b24sync.importing.files import sendable_file
 from b24sync.importing.mapping import Mapping
 from b24sync.importing.titles import look_alike
 from b24sync.importing.values import UserFieldType
-from b24sync.portal.directory import Directory, nearest, normal
+from b24sync.portal.directory import Directory, FieldInfo, nearest, normal
 from b24sync.portal.pairs import MIXED
 
 UNRESOLVED = "UNRESOLVED"
@@ -369,7 +369,12 @@ def _holds_files(value: Any) -> bool:
 def user_field_types(directory: Directory) -> dict[str, UserFieldType]:
     """The portal's user fields as the extractor wants them."""
     return {
-        code: UserFieldType(info.type, info.multiple, info.settings.get("ENTITY_TYPE"))
+        code: UserFieldType(info.type, info.multiple, info.settings.get("ENTITY_TYPE"), _decimals(info))
         for code, info in directory.fields.items()
         if code.startswith("UF_")
     }
+
+
+def _decimals(info: FieldInfo) -> int | None:
+    said = str(info.settings.get("PRECISION") or "") if info.type == "double" else ""
+    return int(said) if said.isdigit() else None

@@ -31,6 +31,10 @@ class SourceError(ConfigError):
     """The file as a whole cannot be read: a person has to mend or re-save it."""
 
 
+UNSEEN = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u00ad"
+"""Characters that nobody sees: byte order marks of files put together, zero width spaces of web pages."""
+EDGES = UNSEEN + "".join(char for char in map(chr, range(0x3001)) if char.isspace())
+"""What is taken off both ends of a cell."""
 EXACT_DIGITS = 15
 """So many digits of a number a workbook keeps."""
 

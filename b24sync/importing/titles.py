@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+MOST_TITLES = 30
+"""So many columns are told one by one."""
 _BY_NUMBER = re.compile(r"column ([1-9]\d{0,4})", re.ASCII)
 # Cyrillic and Greek letters, small, whose small or capital form looks like a Latin one in most fonts.
 _LOOK_ALIKES = str.maketrans("авекмнорстухѕіјԁԛԝёαβεζηικμνορτυχ", "abekmhopctyxsijdqweabezhikmnoptyx")
@@ -26,6 +28,7 @@ class ColumnNames:
                 self._indexes.setdefault(title, []).append(index)
         self._mentioned: set[int] = set()
         self._missed: set[str] = set()
+        self._told = False
         self.problems: list[str] = []
 
     def index(self, title: str, who: str) -> int:
@@ -56,11 +59,14 @@ class ColumnNames:
 
     def refuse_unmentioned(self) -> None:
         """Note every titled column that nobody asked for."""
-        for index, title in enumerate(self._header):
-            if title and index not in self._mentioned:
-                self.problems.append(
-                    f'column "{title}" of the file is neither mapped nor left out; leave it out with "{title}" = "-"'
-                )
+        left = [title for index, title in enumerate(self._header) if title and index not in self._mentioned]
+        for title in left[:MOST_TITLES]:
+            self.problems.append(
+                f'column "{title}" of the file is neither mapped nor left out; leave it out with "{title}" = "-"'
+            )
+        if len(left) > MOST_TITLES:
+            more = f"... and {len(left) - MOST_TITLES} more columns"
+            self.problems.append(f'{more}; [missing] columns = "ignore" leaves out all of them')
 
     def _miss(self, title: str, who: str) -> None:
         if title in self._missed:
@@ -69,12 +75,20 @@ class ColumnNames:
         meant = self._nearest(title)
         subject = who if who == f'column "{title}"' else f'{who}: column "{title}"'
         if meant is None:
-            shown = ", ".join(f'"{known}"' for known in self._header[:30] if known)
-            self.problems.append(f"{subject} is not in the file, which has {shown}")
+            self.problems.append(f"{subject} is not in the file{self._which_has()}")
         else:
             self.problems.append(
                 f'{subject} is not in the file; probably "{meant}" is meant{_difference(title, meant)}'
             )
+
+    def _which_has(self) -> str:
+        """What the file has instead, told once."""
+        if self._told:
+            return ""
+        self._told = True
+        titles = [f'"{known}"' for known in self._header if known]
+        more = f" and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
+        return f", which has {', '.join(titles[:MOST_TITLES])}{more}"
 
     def _twice(self, title: str, indexes: list[int]) -> None:
         if title not in self._missed:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from b24sync.importing.currencies import CURRENCY_NAMES
 from b24sync.importing.draft import Ref
 from b24sync.importing.export_format import LINES, split_values
-from b24sync.importing.source import DateCell, NumberCell
+from b24sync.importing.source import EXACT_DIGITS, DateCell, NumberCell
 from b24sync.portal.product_rows import PRODUCT_FIELDS
 from b24sync.portal.words import NO, YES
 
@@ -57,13 +58,15 @@ class UserFieldType:
     """What the portal says about a user field.
 
     `type_id` is USER_TYPE_ID (string, integer, double, boolean, date, datetime, money, enumeration, url, address,
-    employee, crm_status, crm, ...), `dictionary` SETTINGS.ENTITY_TYPE of a crm_status field.
+    employee, crm_status, crm, ...), `dictionary` SETTINGS.ENTITY_TYPE of a crm_status field, `decimals`
+    SETTINGS.PRECISION of a double one, to which the portal rounds.
     Docs: api-reference/crm/universal/user-defined-fields/crm-userfield-types.md
     """
 
     type_id: str
     multiple: bool = False
     dictionary: str | None = None
+    decimals: int | None = None
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------
@@ -263,6 +266,9 @@ def check_date_format(written: str) -> str | None:
     return None
 
 
+_DAYS = re.compile(r"[1-9]\d{4}(?:[.,]\d+)?", re.ASCII)
+
+
 def moment_parser(written_format: str | None) -> Moment:
     """Text -> (datetime, has a time of day). Naive where the text has no offset.
 
@@ -281,11 +287,20 @@ def moment_parser(written_format: str | None) -> Moment:
             moment = fast(text) if fast else dt.datetime.strptime(text, written_format)
         except ValueError as error:
             raise BadValue(
-                "BAD_DATE", f'a date like {_example(written_format)}, as format = "{written_format}" says'
+                "BAD_DATE",
+                f'a date like {_example(written_format)}, as format = "{written_format}" says{_as_days(text)}',
             ) from error
         return _in_range(moment), has_time
 
     return parse
+
+
+def _as_days(text: str) -> str:
+    """What a number instead of a date may be: how spreadsheets count days. In words, "" where it is none."""
+    if not _DAYS.fullmatch(text):
+        return ""
+    day = dt.date(1899, 12, 30) + dt.timedelta(days=int(text[:5]))
+    return f"; {text} may be {day:%d.%m.%Y} as a spreadsheet counts days: give its cells the format of a date"
 
 
 def _example(written_format: str) -> str:
@@ -334,7 +349,7 @@ def _guessed_moment(text: str) -> tuple[dt.datetime, bool]:
             return _in_range(moment), hour is not None
     except ValueError as error:
         raise BadValue("BAD_DATE", f"a date that exists ({error})") from error
-    raise BadValue("BAD_DATE", _EXPECTED)
+    raise BadValue("BAD_DATE", _EXPECTED + _as_days(text))
 
 
 def _in_range(moment: dt.datetime) -> dt.datetime:
@@ -405,6 +420,19 @@ def _offset_of_day(moment: dt.datetime, zone: ZoneInfo) -> str:
 
 _EMAIL = re.compile(r"[^@\s,;:<>()\"]+@[^@\s,;:<>()\".]+(?:\.[^@\s,;:<>()\".]+)+")
 _CRM_REFERENCE = re.compile(r"(?:(?:L|D|C|CO|Q|I|O|SI|T[0-9a-f]+)_)?\d+", re.ASCII)
+
+
+def rounded(value: Any, decimals: int) -> tuple[Any, bool]:
+    """A number, or a list of them, as a field of so many decimals keeps it, halves away from zero; whether that changes
+    what a person would write.
+    """
+    if isinstance(value, list):
+        pairs = [rounded(one, decimals) for one in value]
+        return [one for one, _ in pairs], any(changed for _, changed in pairs)
+    if not isinstance(value, float) or abs(value) >= 10**EXACT_DIGITS:
+        return value, False
+    kept = json_number(Decimal(str(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
+    return kept, not math.isclose(kept, value, rel_tol=1e-12, abs_tol=1e-12)
 
 
 def bool_converter(text: str) -> bool:

@@ -20,6 +20,7 @@ from python_calamine import (
 )
 
 from b24sync.importing.source import (
+    EDGES,
     MAPPING_SHEET,
     MAX_CELL_CHARS,
     DateCell,
@@ -104,7 +105,7 @@ class XlsxSource(Source):
         left = [""] * self._left
         lost = self._lost
         for line, row in enumerate(self._sheet.iter_rows(), start=1):
-            cells = [value.strip() if type(value) is str else cell_text(value) for value in row]
+            cells = [value.strip(EDGES) if type(value) is str else cell_text(value) for value in row]
             if left:
                 cells = left + cells
             if line in lost:
@@ -147,7 +148,7 @@ def _duration_text(value: dt.timedelta) -> str:
 
 
 _TEXT: dict[type, Callable[[Any], str]] = {
-    str: str.strip,
+    str: lambda value: value.strip(EDGES),
     float: _float_text,
     int: NumberCell,
     bool: lambda value: "TRUE" if value else "FALSE",

@@ -36,6 +36,7 @@ COMPARISON = Comparison(
         ("comments", "Две\nстроки", "[p]Две<br>строки[/p]"),
         ("opportunity", "1500.50", 1500.5),
         ("opportunity", "1E+3", "1000.00"),
+        ("opportunity", 100.545, "100.55"),
         ("companyId", 12, "12"),
         ("companyId", "", 0),
         ("companyId", 0, None),

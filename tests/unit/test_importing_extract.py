@@ -382,6 +382,44 @@ def test_numbers_of_more_digits_than_a_workbook_keeps_are_told_with_their_lines(
     assert firms.startswith('column "Фирма": 1 value is a number of more than 15 digits (line 4): ')
 
 
+def test_fractions_that_a_user_field_does_not_keep_are_rounded_and_told() -> None:
+    fraction = UserFieldType("double", decimals=2)
+    several = UserFieldType("double", multiple=True, decimals=0)
+    maker = extractor(
+        '"A" = "UF_CRM_A"\n"B" = { field = "UF_CRM_B", separator = ";" }',
+        ["Id", "A", "B"],
+        uf={"UF_CRM_A": fraction, "UF_CRM_B": several},
+    )
+    assert draft(maker, "1", NumberCell("0.30000000000000004"), "1; 2").fields == {"UF_CRM_A": 0.3, "UF_CRM_B": [1, 2]}
+    assert maker.doubts == [], "what a person would write is kept"
+    assert draft(maker, "2", "0,335", "1,5; 2", line=3).fields == {"UF_CRM_A": 0.34, "UF_CRM_B": [2, 2]}
+    first, second = maker.doubts
+    assert first == 'column "A": 1 value has more than 2 decimals (line 3): UF_CRM_A keeps 2, they are rounded'
+    assert second.startswith('column "B": 1 value has more than 0 decimals (line 3)')
+
+
+def test_a_key_with_a_character_that_nobody_sees_is_refused() -> None:
+    maker = extractor('"A" = "title"', ["Id", "A"])
+    for key, named in (("b\u200b1", "ZERO WIDTH SPACE"), ("\x1a", "U+001A"), ("a\tb", "U+0009")):
+        found = refusal(maker, key, "A")
+        assert found.code == "UNSEEN_CHARACTER" and named in found.message and key not in found.message
+    for seen in ("№\xa0 7", "Ключ 1"):
+        assert draft(maker, seen, "A").key == seen
+
+
+def test_how_a_spreadsheet_counts_days_is_told_where_a_date_is_wanted() -> None:
+    maker = extractor('"D" = "close_date"\n"T" = { field = "created_time", format = "%d.%m.%Y" }', ["Id", "D", "T"])
+    said = refusal(maker, "1", NumberCell("45728.5"), "45728").message
+    assert said.count("may be 12.03.2025 as a spreadsheet counts days: give its cells the format of a date") == 2
+
+
+def test_a_file_of_another_kind_is_told_in_few_lines() -> None:
+    header = ["Id", *(f"c{n}" for n in range(298))]
+    problems = mistakes('"A" = "title"\n"B" = "stage"', header)
+    assert problems[0].endswith('"c28" and 269 more') and problems[1] == 'column "B" is not in the file'
+    assert len(problems) == 33 and problems[-1].startswith("... and 268 more columns; [missing]")
+
+
 # --- whole files -------------------------------------------------------------------------------------------------
 
 

@@ -142,6 +142,15 @@ def test_cells_come_stripped_also_of_spaces_that_do_not_break(tmp_path: Path) ->
     assert rows_of(csv_file(tmp_path, "Id;Имя\n 1 ;\u00a0Иван \n")) == [(2, ["1", "Иван"])]
 
 
+def test_files_put_together_leave_no_mark_in_a_key(tmp_path: Path) -> None:
+    (_, (key, cell)), *_ = rows_of(csv_file(tmp_path, "Id;A\n\ufeff1;\u200ba \ufeff\n"))
+    assert (key, cell) == ("1", "a")
+    book = workbook(tmp_path, {"A": [["Id\u200b", "A"], ["\ufeff1", "a\u2060"]]})
+    assert rows_of(book) == [(2, ["1", "a"])]
+    with open_source(book) as source:
+        assert source.header == ["Id", "A"]
+
+
 def test_the_fingerprint_is_the_files(tmp_path: Path) -> None:
     path = csv_file(tmp_path, RUSSIAN)
     with open_source(path) as source:
