@@ -151,7 +151,12 @@ def close_nurseries() -> None:
 def _import_connector() -> Callable[[], object]:
     from b24sync.cli import COMMANDS, main
 
-    later = ["b24sync.importing.job", "b24sync.bulk.workflow_starts", "b24sync.provisioning.apply"]
+    later = [
+        "b24sync.transport.session",
+        "b24sync.importing.job",
+        "b24sync.bulk.workflow_starts",
+        "b24sync.provisioning.apply",
+    ]
     for name in [
         *(module for module, *_ in COMMANDS.values()),
         *later,

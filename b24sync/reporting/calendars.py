@@ -10,9 +10,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from b24sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ONE_DAY = timedelta(days=1)
 FUZZ_DIGITS = 9
@@ -36,6 +41,15 @@ class DayCount:
             self._cover(start)
             self._cover(end)
         return self._at(end) - self._at(start)
+
+    def all_between(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`between` of many pairs of moments; at least one."""
+        import numpy as np
+
+        for moment in (starts.min(), ends.min(), starts.max(), ends.max()):
+            self._cover(float(moment))
+        passed: NDArray[np.float64] = np.interp(ends, self._midnights, self._days)
+        return passed - np.interp(starts, self._midnights, self._days)
 
     def after(self, start: float, days: float) -> float:
         """The first moment, not before `start`, up to which `days` have passed."""

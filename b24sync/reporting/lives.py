@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from b24sync.reporting.timeline import Stay, clipped
-from b24sync.store.timelines import Timelines
+from b24sync.store.timelines import EVERY_ID, Timelines
 
 NOTHING: Mapping[str, Any] = {}
 NO_MORE: tuple[float, Iterable[Any]] = (float("inf"), ())
@@ -32,6 +32,8 @@ class Scope:
     responsible: frozenset[int] | None = None
     companies: frozenset[int] | None = None
     deals: frozenset[int] | None = None
+    part: range = EVERY_ID
+    """Deals with these ids only: large reports are made in parts."""
 
     @property
     def until(self) -> float:
@@ -53,14 +55,14 @@ class Life(NamedTuple):
 
 def cards(tables: Timelines, scope: Scope) -> Iterator[Any]:
     """(id, title, responsible, opportunity in cents, currency, own) of the scope's deals, by id."""
-    rows = tables.card_rows(scope.responsible, scope.companies)
+    rows = tables.card_rows(scope.responsible, scope.companies, scope.part)
     return rows if scope.deals is None else (row for row in rows if row[0] in scope.deals)
 
 
 def lives(tables: Timelines, scope: Scope) -> Iterator[Life]:
     """Deals of the scope that had begun as of its moment, by id. Flat memory."""
     as_of = scope.as_of
-    groups = groupby(tables.stay_rows(), key=itemgetter(0))
+    groups = groupby(tables.stay_rows(scope.part), key=itemgetter(0))
     owner, rows = next(groups, NO_MORE)
     for deal_id, title, responsible_id, cents, currency, own in cards(tables, scope):
         while owner < deal_id:

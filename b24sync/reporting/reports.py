@@ -7,23 +7,24 @@ stages        what happened at each stage in the period
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from heapq import nsmallest
-from itertools import takewhile
-from operator import itemgetter
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from b24sync.reporting.lives import Life, Scope, cards, lives
+from b24sync.reporting.calendars import DayCount
+from b24sync.reporting.children import can_have_child, made_by_child
+from b24sync.reporting.lives import Life, Scope, lives
 from b24sync.reporting.norms import NormBook, over
-from b24sync.reporting.tables import Chart, Column, Report, Table
+from b24sync.reporting.tables import Chart, Column, Report, Rows, Table
 from b24sync.reporting.texts import word
 from b24sync.reporting.timeline import UNKNOWN, Stay
 from b24sync.store.names import PIPELINE, STAGE, USER, Name
-from b24sync.store.timelines import Timelines
+from b24sync.store.timelines import EVERY_ID, Timelines
+
+if TYPE_CHECKING:
+    from b24sync.reporting.delays import Delays
 
 DELAYS = (
     Column("deal_id", "id"),
@@ -64,11 +65,12 @@ DAY_S, HOUR_S, MINUTE_S = 86_400.0, 3_600.0, 60.0
 WORST_DEALS = 1_000
 """Deals in the matrix beside the delays: what a person can look at."""
 BARS = 20
+WORTH_A_CHILD = 10_000
+"""Deals; a few are counted before a child process has begun."""
 
 Place = tuple[int, str]
 """Pipeline and stage."""
-_InWork = tuple[str, str | None, float | None, float | None, Callable[[float, float], float] | None]
-"""A stage of work: its names, its planned days, also as they are shown, how to count days (None: stays differ)."""
+Counts = TypeVar("Counts", bound="_Addable")
 
 
 class Names:
@@ -109,122 +111,112 @@ class Reporter:
         self._names = names
         self._zone = zone
         self._language = language
+        self._shared: dict[Place, tuple[float | None, DayCount] | None] = {}
 
     def make(self, name: str, tables: Timelines) -> Report:
         """The report `delays`, `responsible` or `stages`, out of the local tables."""
         if name == "delays":
-            report = self.delays(tables)
+            report = self._delays(self._in_parts(self._count_delays, tables))
+        elif name == "responsible":
+            report = self._responsible(self._in_parts(self._count_work, tables))
         else:
-            report = {"responsible": self.responsible, "stages": self.stages}[name](lives(tables, self._scope))
+            report = self._stages(self._in_parts(self._count_passings, tables))
         report.start = self._scope.start or None
         report.end = self._scope.end if self._scope.end != float("inf") else None
         return report
 
-    def _new(self, name: str, columns: Sequence[Column], rows: list[tuple[Any, ...]]) -> Report:
+    def _in_parts(self, count: Callable[[Timelines, Scope], Counts], tables: Timelines) -> Counts:
+        """What `count` finds in the scope; of many deals a child process counts one half."""
+        deals, middle = tables.middle_deal()
+        if deals < WORTH_A_CHILD or not can_have_child():
+            return count(tables, self._scope)
+        first, second = (replace(self._scope, part=part) for part in (range(middle), range(middle, EVERY_ID.stop)))
+        tables.disconnect()
+        with made_by_child(lambda: count(tables, second)) as counted:
+            found = count(tables, first)
+            found.add(counted())
+        return found
+
+    def _new(self, name: str, columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> Report:
         return Report(Table(name, columns, rows), self._scope.as_of, self._zone)
 
     # -- delays -------------------------------------------------------------------------------------
 
-    def delays(self, tables: Timelines) -> Report:
-        """Every stay in work that lasted into the period, with its days as of the scope's moment; worst first.
+    def _count_delays(self, tables: Timelines, scope: Scope) -> Delays:
+        from b24sync.reporting.delays import count_delays  # numpy, which other reports and the daemon do without
 
-        Half a million stays: they are rows of the table rather than lives, and what a stage's stays share is
-        looked up once.
-        """
-        scope, pipelines, as_of = self._scope, self._scope.pipelines, self._scope.as_of
-        titles: dict[int, str] = {}
-        own: dict[int, str] = {}
-        for deal_id, title, _, _, _, said in cards(tables, scope):
-            titles[deal_id] = title
-            if said:
-                own[deal_id] = said
-        rows: list[tuple[Any, ...]] = []
-        late_deals: dict[int, float] = defaultdict(float)
-        late_stages: dict[Place, float] = defaultdict(float)
-        known: dict[Place, _InWork] = {}
-        for deal_id, pipeline_id, stage_id, entered_at, left_at, estimated in tables.stays_in_work(
-            as_of, scope.start, scope.end
-        ):
-            if deal_id not in titles or (pipelines is not None and pipeline_id not in pipelines):
-                continue
-            place = pipeline_id, stage_id
-            if place not in known:
-                known[place] = self._in_work(place)
-            pipeline, stage, planned, shown, between = known[place]
-            if between is not None:
-                actual = between(entered_at, as_of if left_at is None else left_at)
-            else:
-                stay = Stay(pipeline_id, stage_id, "P", entered_at, left_at, bool(estimated))
-                planned, actual, _ = self._book.measure(stay, as_of, json.loads(own.get(deal_id, "{}")))
-                shown = _two(planned)
-            delay = 0.0
-            if planned is not None and actual > planned and (delay := over(actual, planned)):
-                late_deals[deal_id] += delay
-                late_stages[place] += delay
-                delay = round(delay, 2)
-            title, actual = titles[deal_id], round(actual, 2)
-            rows.append(
-                (deal_id, title, pipeline, stage, entered_at, left_at, shown, actual, delay, bool(estimated)),
-            )
-        # A stable sort: deals and their stays keep their order where they are equally late.
-        rows.sort(key=itemgetter(DELAY), reverse=True)
-        report = self._new("delays", DELAYS, rows)
-        said = f"{word('late_deals', self._language)}: {len(late_deals)}"
-        report.main.total = (None, said, *[None] * 6, round(sum(late_deals.values()), 2), None)
-        if late_deals:
-            stages = sorted(late_stages, key=lambda place: -late_stages[place])
-            report.more.append(self._matrix(rows, late_deals, [known[place][:2] for place in stages]))
-            bars = stages[:BARS]
-            values = [round(late_stages[place], 2) for place in bars]
+        return count_delays(tables, scope, self._book)
+
+    def _delays(self, found: Delays) -> Report:
+        """Every stay in work that lasted into the period, with its days as of the scope's moment; worst first."""
+        delays = found.delay_days
+        worst, sums = found.by_deal(delays)
+        stages = found.by_place(delays)
+        report = self._new("delays", DELAYS, self._delay_rows(found, delays.round(2)))
+        said = f"{word('late_deals', self._language)}: {len(worst)}"
+        report.main.total = (None, said, *[None] * 6, round(float(sums.sum()), 2), None)
+        if stages:
+            report.more.append(self._matrix(found, delays, list(stages)))
+            bars = list(stages)[:BARS]
+            values = [round(stages[place], 2) for place in bars]
             report.charts.append(Chart("delay_by_stage", list(map(self._label, bars)), [("delay_days", values)]))
         return report
 
-    def _in_work(self, place: Place) -> _InWork:
-        planned, days = self._book.same_for_all(*place) or (None, None)
-        names = self._names.pipeline(place[0]), self._names.stage(*place)
-        return *names, planned, _two(planned), days.between if days else None
+    def _delay_rows(self, found: Delays, delays: Any) -> Rows:
+        # A stable sort: deals and their stays keep their order where they are equally late.
+        order = (-delays).argsort(kind="stable")
+        places = [found.places[number] for number in found.place_numbers[order].tolist()]
+        pipelines = {pipeline_id: self._names.pipeline(pipeline_id) for pipeline_id, _ in found.places}
+        stages = {place: self._names.stage(*place) for place in found.places}
+        deal_ids = found.deal_ids[order]
+        return Rows(
+            [
+                deal_ids,
+                list(map(found.titles.__getitem__, deal_ids.tolist())),
+                [pipelines[place[0]] for place in places],
+                [stages[place] for place in places],
+                found.entered_at[order],
+                found.left_at[order],
+                found.planned_days[order].round(2),
+                found.actual_days[order].round(2),
+                delays[order],
+                found.estimated[order],
+            ]
+        )
 
-    def _matrix(
-        self, rows: Sequence[tuple[Any, ...]], late: Mapping[int, float], stages: Sequence[tuple[str, str | None]]
-    ) -> Table:
+    def _matrix(self, found: Delays, delays: Any, stages: Sequence[Place]) -> Table:
         """Deal x stage, delays in days: the worst deals and stages first."""
         columns = [Column("deal_id", "id"), Column("title", "text"), Column("total", "days")]
-        columns += [Column(self._words(*stage), "days") for stage in stages]
-        worst = nsmallest(WORST_DEALS, late, key=lambda deal_id: (-late[deal_id], deal_id))
-        found: dict[int, dict[Any, float]] = {deal_id: defaultdict(float) for deal_id in worst}
-        titles: dict[int, str] = {}
-        for row in takewhile(itemgetter(DELAY), rows):
-            if row[0] in found:
-                found[row[0]][row[2:4]] += row[DELAY]
-                titles[row[0]] = row[1]
+        columns += [Column(self._label(stage), "days") for stage in stages]
+        worst, sums = (column[:WORST_DEALS].tolist() for column in found.by_deal(delays))
+        days: dict[int, dict[Place, float]] = {deal_id: {} for deal_id in worst}
+        late = delays.nonzero()[0]
+        for deal_id, number, delay in zip(
+            *(column[late].tolist() for column in (found.deal_ids, found.place_numbers, delays)), strict=True
+        ):
+            if deal_id in days:
+                place = found.places[number]
+                days[deal_id][place] = days[deal_id].get(place, 0.0) + delay
         cells = [
-            (
-                deal_id,
-                titles.get(deal_id, ""),
-                round(late[deal_id], 2),
-                *(round(found[deal_id][stage], 2) if stage in found[deal_id] else None for stage in stages),
-            )
-            for deal_id in worst
+            (deal_id, found.titles[deal_id], round(total, 2), *(_two(days[deal_id].get(stage)) for stage in stages))
+            for deal_id, total in zip(worst, sums, strict=True)
         ]
         return Table("deals_by_delay", columns, cells)
 
     def _label(self, place: Place) -> str:
-        return self._words(self._names.pipeline(place[0]), self._names.stage(*place))
-
-    def _words(self, pipeline: str, stage: str | None) -> str:
-        return f"{pipeline}: {stage or word('unknown_stage', self._language)}"
+        stage = self._names.stage(*place) or word("unknown_stage", self._language)
+        return f"{self._names.pipeline(place[0])}: {stage}"
 
     # -- responsible --------------------------------------------------------------------------------
 
-    def responsible(self, deals: Iterable[Life]) -> Report:
+    def _count_work(self, tables: Timelines, scope: Scope) -> _Works:
         """By present responsible: deals in work or closed in the period, and what became of them."""
-        found: dict[int, _Work] = defaultdict(_Work)
-        currencies: set[str] = set()
-        for life in deals:
+        found = _Works()
+        for life in lives(tables, scope):
             work_s, won, lost, overdue, counts = self._work_of(life)
             if not counts:
                 continue
-            work = found[life.responsible_id]
+            work = found.people[life.responsible_id]
             work.deals += 1
             work.cents += life.opportunity_cents
             work.won += won
@@ -232,16 +224,20 @@ class Reporter:
             work.seconds += work_s
             work.overdue += overdue
             if life.opportunity_cents:
-                currencies.add(life.currency)
-        ordered = sorted(found.items(), key=lambda item: (-item[1].deals, item[0]))
+                found.currencies.add(life.currency)
+        return found
+
+    def _responsible(self, found: _Works) -> Report:
+        ordered = sorted(found.people.items(), key=lambda item: (-item[1].deals, item[0]))
         rows = [(user_id, self._names.user(user_id), *work.cells()) for user_id, work in ordered]
         report = self._new("responsible", RESPONSIBLE, rows)
         everybody = _Work()
-        for work in found.values():
+        for work in found.people.values():
             everybody.add(work)
         report.main.total = (None, None, *everybody.cells())
-        if len(currencies) > 1:
-            report.notes.append(word("currencies", self._language).format(list=", ".join(sorted(currencies))))
+        if len(found.currencies) > 1:
+            listed = ", ".join(sorted(found.currencies))
+            report.notes.append(word("currencies", self._language).format(list=listed))
         shown = ordered[:BARS]
         people = [self._names.user(user_id) or word("nobody", self._language) for user_id, _ in shown]
         if people:
@@ -271,25 +267,36 @@ class Reporter:
             counts = True
             left_at = until if left_at is None or left_at > until else left_at
             seconds += max(0.0, left_at - (entered_at if entered_at > start else start))
-            if not overdue and self._book.measure(stay, scope.as_of, life.own).delay_days > 0:
+            if not overdue and self._is_late(stay, life.own):
                 overdue = 1
         return seconds, int(closed == "S"), int(closed == "F"), overdue, counts
 
+    def _is_late(self, stay: Stay, own: Mapping[str, Any]) -> bool:
+        place, as_of, left_at = stay[:2], self._scope.as_of, stay.left_at
+        if place not in self._shared:
+            self._shared[place] = self._book.same_for_all(*place)
+        shared = self._shared[place]
+        if shared is None:
+            return self._book.measure(stay, as_of, own).delay_days > 0
+        planned, days = shared
+        if planned is None:
+            return False
+        return over(days.between(stay.entered_at, as_of if left_at is None else left_at), planned) > 0
+
     # -- stages -------------------------------------------------------------------------------------
 
-    def stages(self, deals: Iterable[Life]) -> Report:
+    def _count_passings(self, tables: Timelines, scope: Scope) -> _Passings:
         """Stays that were entered and left in the period, those that stand at its end, and how long they took."""
-        scope, pipelines = self._scope, self._scope.pipelines
-        start, end = scope.start, scope.end
-        found: dict[Place, _Passing] = defaultdict(_Passing)
+        pipelines, start, end = scope.pipelines, scope.start, scope.end
+        found = _Passings()
         sorts = {place: (name.sort, name.group) for place, name in self._names.stages.items()}
-        for life in deals:
+        for life in lives(tables, scope):
             furthest = _furthest(life.stays, sorts)
             for stay, advanced in zip(life.stays, furthest, strict=True):
                 pipeline_id, stage_id, _, entered_at, left_at, _ = stay
                 if stage_id == UNKNOWN or (pipelines is not None and pipeline_id not in pipelines):
                     continue
-                passing = found[pipeline_id, stage_id]
+                passing = found.places[pipeline_id, stage_id]
                 if start <= entered_at < end:
                     passing.entered += 1
                     passing.advanced += advanced
@@ -298,18 +305,20 @@ class Reporter:
                 elif left_at >= start:
                     passing.left += 1
                     passing.days.append((left_at - entered_at) / DAY_S)
+        return found
+
+    def _stages(self, found: _Passings) -> Report:
+        pipelines, places = self._scope.pipelines, found.places
         for place, name in self._names.stages.items():
-            if not name.gone and (scope.pipelines is None or place[0] in scope.pipelines):
+            if not name.gone and (pipelines is None or place[0] in pipelines):
                 # A stage that nobody passed is a row as well.
-                found.setdefault(place, _Passing())
-        ordered = sorted(found, key=lambda place: (place[0], *self._place_order(place)))
-        rows = [self._stage_row(place, found[place]) for place in ordered]
+                places.setdefault(place, _Passing())
+        ordered = sorted(places, key=lambda place: (place[0], *self._place_order(place)))
+        rows = [self._stage_row(place, places[place]) for place in ordered]
         report = self._new("stages", STAGES, rows)
-        shown = [place for place in ordered if found[place].entered or found[place].standing or found[place].left][
-            :BARS
-        ]
+        shown = [one for one in ordered if places[one].entered or places[one].standing or places[one].left][:BARS]
         if shown:
-            self._stage_charts(report, shown, found)
+            self._stage_charts(report, shown, places)
         return report
 
     def _place_order(self, place: Place) -> Place:
@@ -345,6 +354,12 @@ class Reporter:
         report.charts.append(Chart("time_by_stage", labels, times))
 
 
+class _Addable(Protocol):
+    """What was counted in a part of the deals."""
+
+    def add(self, other: Self, /) -> None: ...
+
+
 @dataclass(slots=True)
 class _Work:
     """Sums of one person's deals."""
@@ -371,6 +386,19 @@ class _Work:
 
 
 @dataclass(slots=True)
+class _Works:
+    """Sums by person."""
+
+    people: dict[int, _Work] = field(default_factory=lambda: defaultdict(_Work))
+    currencies: set[str] = field(default_factory=set)
+
+    def add(self, other: _Works) -> None:
+        for user_id, work in other.people.items():
+            self.people[user_id].add(work)
+        self.currencies |= other.currencies
+
+
+@dataclass(slots=True)
 class _Passing:
     """What happened at one stage; `days` of the stays that ended in the period."""
 
@@ -379,6 +407,24 @@ class _Passing:
     standing: int = 0
     advanced: int = 0
     days: list[float] = field(default_factory=list)
+
+    def add(self, other: _Passing) -> None:
+        self.entered += other.entered
+        self.left += other.left
+        self.standing += other.standing
+        self.advanced += other.advanced
+        self.days += other.days
+
+
+@dataclass(slots=True)
+class _Passings:
+    """By stage."""
+
+    places: dict[Place, _Passing] = field(default_factory=lambda: defaultdict(_Passing))
+
+    def add(self, other: _Passings) -> None:
+        for place, passing in other.places.items():
+            self.places[place].add(passing)
 
 
 def _furthest(stays: Sequence[Stay], sorts: dict[Place, tuple[int, str]]) -> list[bool]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, overload
 from zoneinfo import ZoneInfo
 
 DAY_S = 86_400
@@ -30,13 +30,49 @@ class Column:
     derived: bool = False
 
 
+class Rows(Sequence[tuple[Any, ...]]):
+    """Rows that are kept column by column: hundreds of thousands without an object each.
+
+    A column is a list of values, or an array of numpy's, in which NaN means None.
+    """
+
+    def __init__(self, columns: Sequence[Any]) -> None:
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[Any, ...]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[Any, ...]]: ...
+
+    def __getitem__(self, at: int | slice) -> tuple[Any, ...] | list[tuple[Any, ...]]:
+        if isinstance(at, slice):
+            return list(zip(*self.columns(at), strict=True))
+        return tuple(values[0] for values in self.columns(slice(at, at + 1 or None)))
+
+    def columns(self, part: slice) -> list[Sequence[Any]]:
+        """Values of some rows, column by column."""
+        return [_values(column[part]) for column in self._columns]
+
+
+def _values(column: Any) -> Sequence[Any]:
+    if isinstance(column, list):
+        return column
+    has_nothing = (column != column).any()
+    values: list[Any] = column.tolist()
+    return [None if value != value else value for value in values] if has_nothing else values
+
+
 @dataclass(slots=True)
 class Table:
     """`total` has a value or None for each column."""
 
     name: str
     columns: Sequence[Column]
-    rows: list[tuple[Any, ...]]
+    rows: Sequence[tuple[Any, ...]]
     total: tuple[Any, ...] | None = None
 
 
@@ -81,12 +117,18 @@ class Report:
         for piece in self.pieces():
             yield from (dict(zip(keys, row, strict=True)) for row in zip(*piece, strict=True))
 
-    def pieces(self) -> Iterator[list[Sequence[Any]]]:
-        """Some rows at a time, column by column (`columns`), moments as ISO texts: hundreds of thousands of rows."""
+    def pieces(self, start: int = 0, end: int | None = None) -> Iterator[list[Sequence[Any]]]:
+        """Some rows at a time, column by column (`columns`), moments as ISO texts: hundreds of thousands of rows.
+
+        `start` and `end` (not included) count rows.
+        """
+        end = len(self.main.rows) if end is None else end
         chosen = [(at, column.kind == "moment") for at, column in enumerate(self.main.columns) if not column.derived]
         iso = self._iso_moments()
-        for start in range(0, len(self.main.rows), ROWS_AT_ONCE):
-            whole = list(zip(*self.main.rows[start : start + ROWS_AT_ONCE], strict=True))
+        for begin in range(start, end, ROWS_AT_ONCE):
+            part = slice(begin, min(end, begin + ROWS_AT_ONCE))
+            rows = self.main.rows
+            whole = rows.columns(part) if isinstance(rows, Rows) else list(zip(*rows[part], strict=True))
             yield [
                 [None if value is None else iso(value) for value in whole[at]] if is_moment else whole[at]
                 for at, is_moment in chosen

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, delete, func, or_, select, update
@@ -30,6 +32,7 @@ CARD_COLUMNS = (
     "read_at",
 )
 ROWS_AT_ONCE = 5_000
+EVERY_ID = range(sys.maxsize)
 _SHAPES_THE_TIMELINE = ("pipeline_id", "stage_id", "stage_group", "created_at", "moved_at", "deleted")
 
 
@@ -200,8 +203,24 @@ class Timelines:
 
     # -- for the reports ----------------------------------------------------------------------------
 
+    def middle_deal(self) -> tuple[int, int]:
+        """(how many deals are there, the id that halves them); (0, 0) where there are none."""
+        table = deal_cards
+        mine = select(table.c.id).where(table.c.portal == self._portal, table.c.deleted.is_(False))
+        with self._store.read() as connection:
+            count = connection.execute(select(func.count()).select_from(mine.subquery())).scalar_one()
+            middle = connection.execute(mine.order_by(table.c.id).offset(count // 2).limit(1)).scalar()
+        return count, middle or 0
+
+    def disconnect(self) -> None:
+        """Close what is open of the store, to be opened anew: a connection must not be shared with a child process."""
+        self._store.close()
+
     def card_rows(
-        self, responsible: Collection[int] | None = None, companies: Collection[int] | None = None
+        self,
+        responsible: Collection[int] | None = None,
+        companies: Collection[int] | None = None,
+        ids: range = EVERY_ID,
     ) -> Iterator[Any]:
         """(id, title, responsible, opportunity in cents, currency, own) of deals that are there, by id."""
         table = deal_cards
@@ -213,20 +232,20 @@ class Timelines:
             query = query.where(table.c.responsible_id.in_(sorted(responsible)))
         if companies is not None:
             query = query.where(table.c.company_id.in_(sorted(companies)))
-        return self._plain_rows(query.order_by(table.c.id))
+        return self._plain_rows(_within(query, table.c.id, ids).order_by(table.c.id))
 
-    def stay_rows(self) -> Iterator[Any]:
-        """(deal, pipeline, stage, group, entered, left, estimated) of every stay, by deal and order."""
+    def stay_rows(self, ids: range = EVERY_ID) -> Iterator[Any]:
+        """(deal, pipeline, stage, group, entered, left, estimated) of the deals' stays, by deal and order."""
         table = stage_stays
         query = select(
             *(table.c.deal_id, table.c.pipeline_id, table.c.stage_id, table.c.stage_group),
             *(table.c.entered_at, table.c.left_at, table.c.estimated),
         ).where(table.c.portal == self._portal)
-        return self._plain_rows(query.order_by(table.c.deal_id, table.c.seq))
+        return self._plain_rows(_within(query, table.c.deal_id, ids).order_by(table.c.deal_id, table.c.seq))
 
-    def stays_in_work(self, as_of: float, start: float, end: float) -> Iterator[Any]:
+    def stays_in_work(self, as_of: float, start: float, end: float, ids: range = EVERY_ID) -> Iterator[Sequence[Any]]:
         """(deal, pipeline, stage, entered, left, estimated) of stays in stages of work as they looked at `as_of`,
-        that lasted into the period from `start` up to `end`, by deal and order.
+        that lasted into the period from `start` up to `end`, by deal and order, some thousands at a time.
         """
         table = stage_stays
         left_at = case((table.c.left_at <= as_of, table.c.left_at))
@@ -238,12 +257,19 @@ class Timelines:
             query = query.where(or_(left_at.is_(None), left_at > start))
         if end != float("inf"):
             query = query.where(table.c.entered_at < end)
-        return self._plain_rows(query.order_by(table.c.deal_id, table.c.seq))
+        return self._plain_pieces(_within(query, table.c.deal_id, ids).order_by(table.c.deal_id, table.c.seq))
 
     def _plain_rows(self, query: Select[Any]) -> Iterator[Any]:
+        return chain.from_iterable(self._plain_pieces(query))
+
+    def _plain_pieces(self, query: Select[Any]) -> Iterator[Sequence[Any]]:
         """The driver's own tuples: half a million rows of plain values cost SQLAlchemy's four times as much."""
         with self._store.read() as connection:
             cursor = connection.execute(query).cursor
             assert cursor is not None  # a SELECT has one
             while piece := cursor.fetchmany(ROWS_AT_ONCE):
-                yield from piece
+                yield piece
+
+
+def _within(query: Select[Any], column: Any, ids: range) -> Select[Any]:
+    return query if ids == EVERY_ID else query.where(column >= ids.start, column < ids.stop)

@@ -8,44 +8,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import requests
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential, wait_random
 from tenacity.wait import wait_base
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from b24sync.clock import Clock
 from b24sync.errors import OutcomeUnknown, PortalBlocked, PortalRefused, PortalUnreachable
 from b24sync.transport.address import Address
 from b24sync.transport.gate import Gate, MethodUse, Priority
-from b24sync.transport.masking import MASK
 from b24sync.transport.outcomes import (
     Done,
     NotSent,
     Outcome,
-    Phase,
     Reaction,
     Refused,
     Unknown,
     Verdict,
-    judge_break,
     judge_failure,
     judge_unreadable,
 )
 from b24sync.transport.protocol import Command, Timing, batch_body, failure_of, json_body, section
 
-CONNECT_TIMEOUT_S = 5.0
+if TYPE_CHECKING:
+    import requests
+
+    from b24sync.transport.session import PortalSession
+
 READ_TIMEOUT_OF_CAP = 1.25
 TRIES = 7
 FIRST_WAIT_OF_CAP, LONGEST_WAIT_OF_CAP = 1 / 120, 1 / 4
 """Between tries: half a second at first and 15 s at most, with the cloud's request cap of 60 s."""
-USER_AGENT = "b24sync/0.1"
 
 BatchOutcomes = dict[str, Outcome]
 
@@ -69,12 +67,7 @@ class PortalClient:
         self.gate = gate
         self.clock = clock
         self.address = self._address = address
-        self._session = session or requests.Session()
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
-        # Proxies of the environment are used for real portals, never for loopback; .netrc never: the URL is
-        # the credential, and a login added to it would be somebody else's.
-        self._session.trust_env = not address.is_loopback
-        self._session.auth = _no_login
+        self._own_session = session
         self._read_timeout_s = gate.limits.request_cap_s * READ_TIMEOUT_OF_CAP
         self.server_skew_s: float | None = None
 
@@ -282,18 +275,16 @@ class PortalClient:
             )
         return reply
 
+    @cached_property
+    def _session(self) -> PortalSession:
+        from b24sync.transport.session import PortalSession  # requests: what asks no portal begins sooner without it
+
+        return PortalSession(self._own_session, is_loopback=self._address.is_loopback)
+
     def _post(self, method: str, body: bytes, *, may_move: bool = True) -> _Reply:
-        try:
-            response = self._session.post(
-                self._address.url(method),
-                data=body,
-                headers={"Content-Type": "application/json"},
-                timeout=(CONNECT_TIMEOUT_S, self._read_timeout_s),
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            # The exception's text carries the URL and so the credential: masked here, and not chained.
-            return _Reply(None, judge_break(_phase_of(error), MASK.hide(_last_words(error))))
+        response = self._session.post(self._address.url(method), body, self._read_timeout_s)
+        if isinstance(response, Verdict):
+            return _Reply(None, response)
         if response.status_code in (301, 302, 307, 308):
             if not may_move:
                 return _Reply(None, Verdict(NotSent("MOVED", "the portal redirects in a circle"), Reaction.NONE))
@@ -462,10 +453,6 @@ def _cost(gate: Gate, method: str) -> float:
     return max(duration_s or 0.0, counted_s or 0.0)
 
 
-def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
 def _ended(method: str, predicted_s: float) -> MethodUse:
     return MethodUse(method, 0.0, None, None, None, predicted_s)
 
@@ -475,30 +462,3 @@ def _int(value: Any) -> int | None:
         return None if value is None else int(value)
     except (TypeError, ValueError):
         return None
-
-
-def _phase_of(error: requests.RequestException) -> Phase:
-    """CONNECT only where it is proven that no byte of the request left."""
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError) or _in_handshake(error):
-        return Phase.CONNECT
-    cause: Any = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    if isinstance(reason, NewConnectionError | NameResolutionError | ConnectTimeoutError):
-        return Phase.CONNECT
-    return Phase.SEND
-
-
-def _in_handshake(error: BaseException) -> bool:
-    """Whether the TLS handshake raised it. Its type does not say: a record broken in an answer is an SSLError too."""
-    at: BaseException | None = error
-    while at is not None:
-        if any(frame.f_code.co_name == "do_handshake" for frame, _ in traceback.walk_tb(at.__traceback__)):
-            return True
-        at = at.__cause__ or at.__context__
-    return False
-
-
-def _last_words(error: requests.RequestException) -> str:
-    cause: Any = error.args[0] if error.args else error
-    reason = getattr(cause, "reason", cause)
-    return f"{type(error).__name__}: {reason}"

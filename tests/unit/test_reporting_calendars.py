@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,12 @@ def at(text: str, zone: ZoneInfo = MOSCOW) -> float:
 def test_days_add_up_across_any_split(days: DayCount, one: int, two: int, three: int) -> None:
     whole = days.between(one, three)
     assert days.between(one, two) + days.between(two, three) == pytest.approx(whole, abs=1e-7)
+
+
+@given(counts, st.lists(st.tuples(moments, moments), min_size=1))
+def test_many_are_counted_as_each_is(days: DayCount, pairs: list[tuple[int, int]]) -> None:
+    starts, ends = np.array(pairs, dtype=np.float64).T
+    assert days.all_between(starts, ends) == pytest.approx([days.between(*pair) for pair in pairs], abs=1e-9)
 
 
 @given(counts, moments, moments)

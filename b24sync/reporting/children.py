@@ -1,0 +1,72 @@
+"""Work in a child process, beside one's own: reports of a hundred thousand deals keep two cores busy."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, TypeVar
+
+T = TypeVar("T")
+
+
+def can_have_child() -> bool:
+    """Whether there is a core for one. Only a process without threads may fork: not the daemon."""
+    return hasattr(os, "fork") and threading.active_count() == 1 and _cores() > 1
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def written_by_child(write: Callable[[BinaryIO], object]) -> Iterator[Callable[[], BinaryIO]]:
+    """Let a child run `write` meanwhile; what is yielded waits for its end and gives the file, at its beginning.
+
+    `write` must not use what the parent has open. Where it fails it is run once more, by the parent, for its error.
+    """
+    with tempfile.TemporaryFile() as file:
+        pid: int | None = os.fork()
+        if pid == 0:
+            _be_the_child(write, file)
+        assert pid is not None
+
+        def result() -> BinaryIO:
+            nonlocal pid
+            if pid is not None:
+                waited, pid = pid, None
+                if os.waitpid(waited, 0)[1] != 0:
+                    file.seek(0)
+                    file.truncate()
+                    write(file)
+            file.seek(0)
+            return file
+
+        try:
+            yield result
+        finally:
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def _be_the_child(write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        write(file)
+        file.flush()
+        code = 0
+    finally:
+        os._exit(code)  # what the parent does at its end is not for the child: no traceback, no second goodbye
+
+
+@contextmanager
+def made_by_child(make: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Let a child run `make` meanwhile; what is yielded waits for its end and gives what it returned."""
+    with written_by_child(lambda file: pickle.dump(make(), file, pickle.HIGHEST_PROTOCOL)) as result:
+        yield lambda: pickle.load(result())
