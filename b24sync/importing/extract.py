@@ -23,6 +23,7 @@ from b24sync.importing.seen_keys import SeenKeys
 from b24sync.importing.source import EXACT_DIGITS, DateCell, NumberCell, Source
 from b24sync.importing.titles import ColumnNames
 from b24sync.importing.values import BadValue, Converter, UserFieldType
+from b24sync.portal.pairs import MIXED
 
 __all__ = ["Extractor", "SeenKeys", "read_rows"]
 
@@ -121,6 +122,8 @@ class Extractor:
         self.folds = any(fields.product_field(name) for name in mapping.fields_used)
         self._refuse_extra = mapping.missing.columns == "refuse"
         self._known_extra = names.mentioned_beyond_header()
+        # The keys of an export stand in a portal as they are.
+        self._is_export = mapping.originator.startswith(MIXED)
         self._rounded: dict[int, _Doubt] = defaultdict(_Doubt)
         self._decimals = compiler.decimals()
         self._cut: dict[str, _Doubt] = defaultdict(_Doubt)
@@ -185,9 +188,16 @@ class Extractor:
             problems += _other_currency(cells[index], decimal, column, result.get("currency"))
         if len(cells) > len(self._header) or self._watched:
             problems += self._unplanned(cells)
+        if len(result) == len(self._constants) and not problems and result == self._constants and self._bare(cells):
+            said = f'nothing but a key, "{key}": all columns that are imported are empty'
+            problems = [_Problem(self._title(self._key), None, "NOTHING_BUT_KEY", said)]
         if problems:
             return _row_error(line, key, problems, result if named else {})
         return Draft(line, str(key), result)
+
+    def _bare(self, cells: list[str]) -> bool:
+        """Whether every column that fills a field is empty."""
+        return bool(self._steps) and not any(cells[step[0]] for step in self._steps)
 
     def _title(self, index: int) -> str:
         return self._header[index] or f"column {index + 1}"
@@ -200,7 +210,8 @@ class Extractor:
             return [_Problem(title, None, "NO_KEY", f'no key: column "{title}" is empty')]
         if key in values.SPREADSHEET_ERRORS:
             return [_Problem(title, key, "SPREADSHEET_ERROR", f'column "{title}": {key} instead of a key')]
-        if unseen := next((char for char in key if unicodedata.category(char) in ("Cc", "Cf")), None):
+        unseen = next((char for char in key if unicodedata.category(char) in ("Cc", "Cf")), None)
+        if unseen and not self._is_export:
             named = unicodedata.name(unseen, f"U+{ord(unseen):04X}")
             shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in key)
             message = f'column "{title}": "{shown}": a key with a character that nobody sees ({named}); delete it'

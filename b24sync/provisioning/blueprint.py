@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from b24sync.errors import ConfigError
-from b24sync.portal.directory import normal
+from b24sync.portal.directory import nearest, normal
 
 Semantics = Literal["process", "success", "failure"]
 SEMANTICS: tuple[Semantics, ...] = ("process", "success", "failure")
@@ -148,6 +148,16 @@ class Blueprint(Closed):
         return self.with_fields(lacking)
 
 
+SPECS: Mapping[str, type[Closed]] = {
+    "types": TypeSpec,
+    "pipelines": PipelineSpec,
+    "stages": StageSpec,
+    "fields": FieldSpec,
+    "values": ValueSpec,
+}
+"""What the entries under a key are."""
+
+
 def load_blueprint(path: Path) -> Blueprint:
     """Read and check `path`. Raises ConfigError listing every mistake."""
     try:
@@ -168,12 +178,31 @@ def read_blueprint(text: str, where: str) -> Blueprint:
     try:
         blueprint = Blueprint.model_validate(raw)
     except ValidationError as error:
-        said = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        said = [_mistake(item["loc"], item["type"], item["msg"], raw) for item in error.errors()]
         raise ConfigError(f"The blueprint {where} has mistakes:", said) from None
     found = _problems(blueprint)
     if found:
         raise ConfigError(f"The blueprint {where} has mistakes:", found)
     return blueprint
+
+
+def _mistake(place: Sequence[str | int], kind: str, said: str, raw: Any) -> str:
+    """One sentence: the entry by its number and what it calls itself, the key, what is wrong with it."""
+    words: list[str] = []
+    spec: type[Closed] = Blueprint
+    for part in place:
+        if isinstance(part, int):
+            raw = raw[part] if isinstance(raw, list) else None
+            names = [raw[key] for key in ("code", "name", "title", "value") if key in raw] if raw else []
+            words[-1] += f" {part + 1}" + (f" ({names[0]})" if names else "")
+        else:
+            raw = raw.get(part) if isinstance(raw, dict) else None
+            words.append(part)
+            spec = SPECS.get(part, spec)
+    if kind == "extra_forbidden":
+        close = nearest(str(place[-1]), spec.model_fields, 1)
+        said = "unknown key" + (f"; did you mean {close[0]}?" if close else "")
+    return f"{'.'.join(words)}: {'is missing' if kind == 'missing' else said}"
 
 
 def _problems(blueprint: Blueprint) -> list[str]:

@@ -325,7 +325,7 @@ def test_more_cells_than_titles_are_refused_and_fewer_are_empty() -> None:
 def test_a_column_beyond_the_header_may_be_named_by_number() -> None:
     maker = extractor('"column 3" = "title"', ["Id", ""])
     assert draft(maker, "1", "", "x").fields == {"title": "x"}
-    assert draft(maker, "1").fields == {}
+    assert refusal(maker, "1").code == "NOTHING_BUT_KEY"
 
 
 # --- user fields -------------------------------------------------------------------------------------------------
@@ -405,6 +405,20 @@ def test_a_key_with_a_character_that_nobody_sees_is_refused() -> None:
         assert found.code == "UNSEEN_CHARACTER" and named in found.message and key not in found.message
     for seen in ("№\xa0 7", "Ключ 1"):
         assert draft(maker, seen, "A").key == seen
+
+
+def test_a_key_of_an_export_stands_as_it_is_in_the_portal() -> None:
+    text = 'entity = "deal"\noriginator = "*@host"\nkey = "Id"\n[columns]\n"A" = "title"\n'
+    maker = Extractor(parse_mapping(text, name="m.toml"), ["Id", "A"], portal_tz=MOSCOW)
+    assert draft(maker, "old|b\u200b1", "A").key == "old|b\u200b1"
+
+
+def test_a_row_of_nothing_but_a_key_is_refused_unless_the_mapping_makes_something_of_it() -> None:
+    columns = '"A" = "title"\n"B" = { field = "comments", map = { "-" = "" } }\n[constants]\npipeline = "П"\n'
+    maker = extractor(columns, ["Id", "A", "B"])
+    assert refusal(maker, "7", "", "").code == "NOTHING_BUT_KEY"
+    assert list(draft(maker, "7", "", "-").fields) == ["pipeline"], "left out on purpose"
+    assert list(draft(extractor('"Id" = "title"\n"A" = "comments"', ["Id", "A"]), "7", "").fields) == ["title"]
 
 
 def test_how_a_spreadsheet_counts_days_is_told_where_a_date_is_wanted() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from b24sync.importing.csv_source import CsvSource, sniff_separator
 from b24sync.importing.encodings import guess_single_byte
-from b24sync.importing.source import DateCell, NumberCell, SourceError, open_source, refuse_heading
+from b24sync.importing.source import EDGES, DateCell, NumberCell, SourceError, open_source, refuse_heading
 from b24sync.importing.xlsx_source import cell_text
 
 RUSSIAN = "Имя;Город;Комментарий\nИванов Пётр;Нижний Новгород;перезвонить после обеда\nООО «Ромашка»;Москва;№ 5\n"
@@ -203,7 +203,7 @@ def test_every_quoted_table_comes_back_as_it_was(
     folder = tmp_path_factory.mktemp("csv")
     quoted = [separator.join('"' + cell.replace('"', '""') + '"' for cell in row) for row in [["Id", "B", "C"], *table]]
     read = [cells for _, cells in rows_of(csv_file(folder, "\n".join(quoted)))]
-    expected = [[cell.strip() for cell in row] for row in table]
+    expected = [[cell.strip(EDGES) for cell in row] for row in table]
     while expected and not any(expected[-1]):
         expected.pop()
     assert read == expected

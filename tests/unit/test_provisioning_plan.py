@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from b24sync.errors import ConfigError
 from b24sync.portal.structure import PipelineRow, StageRow
 from b24sync.portal.userfields import FieldHome, UserFieldRow
 from b24sync.provisioning.blueprint import Blueprint, read_blueprint
@@ -74,3 +77,26 @@ def test_stages_in_another_order_are_put_in_order_and_a_missing_one_between_them
     plan = make_plan(blueprint(text), Present((), {"deal": deal}), OURS)
     assert plan.lines() == ["pipeline Проекты: add Экспертиза"]
     assert plan.as_dict()["to_make"] == plan.lines()
+
+
+def test_a_mistake_names_its_entry_and_the_key_that_was_probably_meant() -> None:
+    text = """
+[[pipeline]]
+name = "А"
+[[fields]]
+entity = "deal"
+code = "UF_CRM_X"
+type = "enumm"
+lable = "Икс"
+[[pipelines]]
+name = "Продажи"
+stages = [{ name = "Новая" }, { name = "Успех", semantic = "success" }]
+"""
+    with pytest.raises(ConfigError) as caught:
+        read_blueprint(text, "test")
+    told = caught.value.problems
+    assert "pipeline: unknown key; did you mean pipelines?" in told
+    assert "fields 1 (UF_CRM_X).lable: unknown key; did you mean label?" in told
+    assert "fields 1 (UF_CRM_X).label: is missing" in told
+    assert "pipelines 1 (Продажи).stages 2 (Успех).semantic: unknown key; did you mean semantics?" in told
+    assert any(one.startswith("fields 1 (UF_CRM_X).type: Input should be") for one in told) and len(told) == 5
