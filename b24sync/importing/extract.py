@@ -9,10 +9,12 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from b24sync.errors import ConfigError
+from b24sync.errors import B24SyncError, ConfigError
 from b24sync.importing import fields, values
 from b24sync.importing.draft import Draft, Ref, RowError
 from b24sync.importing.fields import Kind
@@ -269,7 +271,7 @@ def read_rows(
 
     Where the mapping fills product rows, the lines of one key that follow each other are one item.
     """
-    results = (importer or Importer()).extract(source, extractor.extract)
+    results = _by_importer(importer, source, extractor) if importer else Importer().extract(source, extractor.extract)
     for result in fold_lines(results) if extractor.folds else results:
         if result.key:
             duplicate = seen.check(result.line, result.key)
@@ -279,6 +281,27 @@ def read_rows(
         yield result
 
 
+def _by_importer(importer: Importer, source: Source, extractor: Extractor) -> Iterator[Draft | RowError]:
+    """What an importer file makes of the rows. Raises: ConfigError, where its code does not run to the end."""
+    at = 0
+
+    def read(line: int, cells: list[str]) -> Draft | RowError:
+        nonlocal at
+        at = line
+        return extractor.extract(line, cells)
+
+    try:
+        yield from importer.extract(source, read)
+    except B24SyncError:
+        raise
+    except Exception as error:
+        frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(_OWN)]
+        where = [f"{frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}"] if frames else []
+        said = f"importer {type(importer).__name__}: {source.name}, line {at}: {type(error).__name__}: {error}"
+        raise ConfigError(said, where) from error
+
+
+_OWN = str(Path(__file__).parent)
 _Step = tuple[int, str, dict[str, Any], Converter, Any, bool, str]
 _TemplateStep = tuple[str, "_CompiledTemplate", Converter]
 

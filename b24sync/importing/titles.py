@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -61,9 +62,8 @@ class ColumnNames:
         """Note every titled column that nobody asked for."""
         left = [title for index, title in enumerate(self._header) if title and index not in self._mentioned]
         for title in left[:MOST_TITLES]:
-            self.problems.append(
-                f'column "{title}" of the file is neither mapped nor left out; leave it out with "{title}" = "-"'
-            )
+            said = f'column "{title}" of the file is neither mapped nor left out'
+            self.problems.append(f'{said}; leave it out with {_in_toml(title)} = "-"')
         if len(left) > MOST_TITLES:
             more = f"... and {len(left) - MOST_TITLES} more columns"
             self.problems.append(f'{more}; [missing] columns = "ignore" leaves out all of them')
@@ -78,7 +78,7 @@ class ColumnNames:
             self.problems.append(f"{subject} is not in the file{self._which_has()}")
         else:
             self.problems.append(
-                f'{subject} is not in the file; probably "{meant}" is meant{_difference(title, meant)}'
+                f"{subject} is not in the file; probably {_in_toml(meant)} is meant{_difference(title, meant)}"
             )
 
     def _which_has(self) -> str:
@@ -86,7 +86,7 @@ class ColumnNames:
         if self._told:
             return ""
         self._told = True
-        titles = [f'"{known}"' for known in self._header if known]
+        titles = [_in_toml(known) for known in self._header if known]
         more = f" and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
         return f", which has {', '.join(titles[:MOST_TITLES])}{more}"
 
@@ -103,6 +103,11 @@ class ColumnNames:
             return by_fold[folded]
         close = difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.75)
         return by_fold[close[0]] if close else None
+
+
+def _in_toml(title: str) -> str:
+    """A title as a mapping has to write it: line breaks and quotation marks escaped."""
+    return json.dumps(title, ensure_ascii=False)
 
 
 def fold(title: str) -> str:

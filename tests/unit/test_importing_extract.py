@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from b24sync.errors import ConfigError
 from b24sync.importing.draft import Draft, Ref, RowError
 from b24sync.importing.extract import Extractor, SeenKeys, read_rows
+from b24sync.importing.importer import Deals, RowReader
 from b24sync.importing.mapping import parse_mapping
-from b24sync.importing.source import DateCell, NumberCell, open_source
+from b24sync.importing.source import DateCell, NumberCell, Source, open_source
 from b24sync.importing.values import UserFieldType
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -432,6 +434,46 @@ def test_a_file_of_another_kind_is_told_in_few_lines() -> None:
     problems = mistakes('"A" = "title"\n"B" = "stage"', header)
     assert problems[0].endswith('"c28" and 269 more') and problems[1] == 'column "B" is not in the file'
     assert len(problems) == 33 and problems[-1].startswith("... and 268 more columns; [missing]")
+
+
+def test_a_title_of_two_lines_is_told_as_a_mapping_has_to_write_it() -> None:
+    header = ["Id", "Сумма,\nруб."]
+    problems = mistakes('"Сумма, руб." = "opportunity"', header)
+    assert r'probably "Сумма,\nруб." is meant (different spaces)' in problems[0]
+    assert r'leave it out with "Сумма,\nруб." = "-"' in problems[1]
+    maker = extractor(r'"Сумма,\nруб." = "opportunity"' + '\n[constants]\ncurrency = "RUB"', header)
+    assert draft(maker, "1", "5").fields["opportunity"] == 5
+
+
+class Breaks(Deals):
+    """An importer whose code fails at the second row."""
+
+    def amend(self, draft: Draft) -> Draft | RowError:
+        assert draft.key == "1", "not so"
+        return draft
+
+
+class YieldsNothing(Deals):
+    """An importer whose author forgot the loop."""
+
+    def extract(self, file: Source, read: RowReader) -> Iterator[Draft | RowError]:
+        return None  # type: ignore[return-value]  # as people write
+
+
+@pytest.mark.parametrize(
+    ("importer", "told"),
+    [(Breaks(), "d.csv, line 3: AssertionError: not so"), (YieldsNothing(), "d.csv, line 0: TypeError")],
+)
+def test_an_importer_that_fails_is_told_with_the_line_of_the_file_and_of_its_code(
+    importer: Deals, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("Id;A\n1;a\n2;b\n", encoding="utf-8")
+    with open_source(path) as source, pytest.raises(ConfigError) as caught:
+        list(read_rows(source, extractor('"A" = "title"', ["Id", "A"]), SeenKeys(), importer))
+    assert f"importer {type(importer).__name__}: {told}" in str(caught.value)
+    if isinstance(importer, Breaks):
+        assert __file__ in str(caught.value) and "assert draft.key" in str(caught.value)
 
 
 # --- whole files -------------------------------------------------------------------------------------------------
