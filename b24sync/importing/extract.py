@@ -6,7 +6,7 @@ import datetime as dt
 import difflib
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 
 from b24sync.errors import B24SyncError, ConfigError
 from b24sync.importing import fields, values
+from b24sync.importing.doubts import Doubts
 from b24sync.importing.draft import Draft, Ref, RowError
 from b24sync.importing.fields import Kind
 from b24sync.importing.folding import fold_lines
 from b24sync.importing.importer import Importer
 from b24sync.importing.mapping import Column, Constant, Mapping, Template, parse_template
 from b24sync.importing.seen_keys import SeenKeys
-from b24sync.importing.source import EXACT_DIGITS, DateCell, NumberCell, Source
+from b24sync.importing.source import DateCell, NumberCell, Source
 from b24sync.importing.titles import ColumnNames
 from b24sync.importing.values import BadValue, Converter, UserFieldType
 from b24sync.portal.pairs import MIXED
@@ -34,7 +35,6 @@ MAX_KEY_CHARS = 255
 # A long id that a spreadsheet took for a number, saved as it showed it.
 _SHORTENED = re.compile(r"\d[.,]\d+E\+\d+", re.ASCII | re.IGNORECASE)
 _MEMO_SIZE = 2048
-_FEW_LINES = 5
 _SHOWN_CHARS = 200
 _ABSENT: Any = object()
 _UNKNOWN: Any = object()
@@ -65,25 +65,6 @@ class _Problem:
     value: str | None
     code: str
     message: str
-
-
-@dataclass(slots=True)
-class _Doubt:
-    """Values of one column that may not be what was meant: how many, and where the first stand."""
-
-    count: int = 0
-    lines: tuple[int, ...] = ()
-
-    def note(self, line: int) -> None:
-        self.count += 1
-        if len(self.lines) < _FEW_LINES:
-            self.lines = (*self.lines, line)
-
-    def told(self, title: str, one: str, several: str, why: str) -> str:
-        """`one` and `several` say it of one value and of many."""
-        said = f"{self.count} {several}" if self.count > 1 else f"1 {one}"
-        where = f"line{'s' * (self.count > 1)} {', '.join(map(str, self.lines))}{', ...' * (self.count > _FEW_LINES)}"
-        return f'column "{title}": {said} ({where}): {why}'
 
 
 def _is_odd(key: str) -> bool:
@@ -126,24 +107,12 @@ class Extractor:
         self._known_extra = names.mentioned_beyond_header()
         # The keys of an export stand in a portal as they are.
         self._is_export = mapping.originator.startswith(MIXED)
-        self._rounded: dict[int, _Doubt] = defaultdict(_Doubt)
-        self._decimals = compiler.decimals()
-        self._cut: dict[str, _Doubt] = defaultdict(_Doubt)
+        self._doubts = Doubts(mapping, uf_types)
 
     @property
     def doubts(self) -> list[str]:
         """What of the rows read so far may be wrong although nothing refuses it: a sentence for each column."""
-        lost = f"a workbook keeps {EXACT_DIGITS}, the last digits may be lost; keep ids as text"
-        of = f"of more than {EXACT_DIGITS} digits"
-        told = []
-        for index, doubt in sorted(self._rounded.items()):
-            what = "key" if index == self._key else "value"
-            told.append(doubt.told(self._title(index), f"{what} is a number {of}", f"{what}s are numbers {of}", lost))
-        for name, column, decimals in self._decimals:
-            if name in self._cut:
-                more, why = f"more than {decimals} decimals", f"{name} keeps {decimals}, they are rounded"
-                told.append(self._cut[name].told(column, f"value has {more}", f"values have {more}", why))
-        return told
+        return list(self._doubts.told)
 
     def extract(self, line: int, cells: list[str]) -> Draft | RowError:
         """The draft of one row, or every reason why there is none. `cells` come stripped, as sources yield them."""
@@ -156,7 +125,7 @@ class Extractor:
             problems = self._key_problems(key, cells)
         named = not problems
         if type(key) is NumberCell and key.may_be_rounded:
-            self._rounded[self._key].note(line)
+            self._doubts.rounded_id(line, self._title(self._key), is_key=True)
         for index, field, memo, convert, when_empty, extend, column in self._steps:
             text = cells[index]
             if text:
@@ -170,7 +139,7 @@ class Extractor:
                         continue
                     if not plain:
                         if type(text) is NumberCell and text.may_be_rounded and index != self._key:
-                            self._rounded[index].note(line)
+                            self._doubts.rounded_id(line, column, is_key=False)
                     elif len(memo) < _MEMO_SIZE:
                         memo[text] = value
                 if value is _ABSENT:
@@ -181,11 +150,7 @@ class Extractor:
                 result[field] = [*result[field], *value] if extend and field in result else value
         for field, template, convert in self._templates:
             self._fill_template(result, problems, cells, field, template, convert)
-        for name, _, decimals in self._decimals:
-            if name in result:
-                result[name], cut = values.rounded(result[name], decimals)
-                if cut:
-                    self._cut[name].note(line)
+        self._doubts.look_at(line, result)
         for index, decimal, column in self._amounts:
             problems += _other_currency(cells[index], decimal, column, result.get("currency"))
         if len(cells) > len(self._header) or self._watched:
@@ -382,15 +347,6 @@ class _Compiler:
             if not column.left_out and _kind(self._mapping, column.field) is Kind.MONEY
         )
 
-    def decimals(self) -> tuple[tuple[str, str, int], ...]:
-        """(field, column, decimals that it keeps) of columns that fill user fields of fractions."""
-        kinds = self._uf_types or {}
-        return tuple(
-            (column.field, title, kept)
-            for title, column in self._mapping.columns.items()
-            if column.field in kinds and (kept := kinds[column.field].decimals) is not None
-        )
-
     def _empty_on_error(self, template: Template) -> frozenset[int]:
         columns = self._mapping.columns
         return frozenset(
@@ -438,7 +394,8 @@ class _Compiler:
             case Kind.NUMBER:
                 return values.number_converter(column.decimal)
             case Kind.INTEGER:
-                return values.integer_converter(column.decimal)
+                whole = values.integer_converter(column.decimal)
+                return values.percent_converter(whole) if field.name == "probability" else whole
             case Kind.DATE:
                 return values.date_converter(column.format)
             case Kind.DATETIME:

@@ -422,6 +422,11 @@ _EMAIL = re.compile(r"[^@\s,;:<>()\"]+@[^@\s,;:<>()\".]+(?:\.[^@\s,;:<>()\".]+)+
 _CRM_REFERENCE = re.compile(r"(?:(?:L|D|C|CO|Q|I|O|SI|T[0-9a-f]+)_)?\d+", re.ASCII)
 
 
+def percent_converter(whole: Converter) -> Converter:
+    """Text -> what `whole` makes of it, with a percent sign or without."""
+    return lambda text: whole(text[:-1].rstrip() if text.endswith("%") else text)
+
+
 def rounded(value: Any, decimals: int) -> tuple[Any, bool]:
     """A number, or a list of them, as a field of so many decimals keeps it, halves away from zero; whether that changes
     what a person would write.

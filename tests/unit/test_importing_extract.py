@@ -400,6 +400,21 @@ def test_fractions_that_a_user_field_does_not_keep_are_rounded_and_told() -> Non
     assert second.startswith('column "B": 1 value has more than 0 decimals (line 3)')
 
 
+def test_texts_that_a_portal_may_cut_are_told() -> None:
+    maker = extractor('"A" = "comments"\n[templates]\ntitle = "Сделка {A}"', ["Id", "A"])
+    for line, length in ((2, 247), (3, 249), (4, 300)):
+        draft(maker, str(line), "Я" * length, line=line)
+    assert maker.doubts == [
+        "[templates] title: 2 texts have more than 255 characters (lines 3, 4): a portal may cut them"
+    ]
+
+
+def test_a_probability_may_have_its_percent_sign() -> None:
+    maker = extractor('"A" = "probability"', ["Id", "A"])
+    assert [draft(maker, "1", said).fields["probability"] for said in ("75%", "75 %", "75")] == [75, 75, 75]
+    assert refusal(maker, "1", "7,5%").code == "BAD_NUMBER"
+
+
 def test_a_key_with_a_character_that_nobody_sees_is_refused() -> None:
     maker = extractor('"A" = "title"', ["Id", "A"])
     for key, named in (("b\u200b1", "ZERO WIDTH SPACE"), ("\x1a", "U+001A"), ("a\tb", "U+0009")):
