@@ -412,7 +412,7 @@ def test_texts_that_a_portal_may_cut_are_told() -> None:
 def test_a_probability_may_have_its_percent_sign() -> None:
     maker = extractor('"A" = "probability"', ["Id", "A"])
     assert [draft(maker, "1", said).fields["probability"] for said in ("75%", "75 %", "75")] == [75, 75, 75]
-    assert refusal(maker, "1", "7,5%").code == "BAD_NUMBER"
+    assert refusal(maker, "1", "7,5%").code == "BAD_INTEGER"
 
 
 def test_a_key_with_a_character_that_nobody_sees_is_refused() -> None:
