@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,12 @@ class Delays:
         sums: Floats = np.bincount(where, weights=days[late], minlength=len(ids)).astype(np.float64)
         order = np.lexsort((ids, -sums))
         return ids[order], sums[order]
+
+    def stays_of(self, deal_ids: Sequence[int], days: Floats) -> Iterator[tuple[int, Place, float]]:
+        """(deal, place, days) of each stay of these deals for which `days` are not 0."""
+        chosen = np.flatnonzero((days > 0) & np.isin(self.deal_ids, deal_ids))
+        for at in chosen.tolist():
+            yield int(self.deal_ids[at]), self.places[self.place_numbers[at]], float(days[at])
 
 
 COLUMNS = (

@@ -189,14 +189,9 @@ class Reporter:
         columns = [Column("deal_id", "id"), Column("title", "text"), Column("total", "days")]
         columns += [Column(self._label(stage), "days") for stage in stages]
         worst, sums = (column[:WORST_DEALS].tolist() for column in found.by_deal(delays))
-        days: dict[int, dict[Place, float]] = {deal_id: {} for deal_id in worst}
-        late = delays.nonzero()[0]
-        for deal_id, number, delay in zip(
-            *(column[late].tolist() for column in (found.deal_ids, found.place_numbers, delays)), strict=True
-        ):
-            if deal_id in days:
-                place = found.places[number]
-                days[deal_id][place] = days[deal_id].get(place, 0.0) + delay
+        days: dict[int, dict[Place, float]] = {deal_id: defaultdict(float) for deal_id in worst}
+        for deal_id, place, delay in found.stays_of(worst, delays):
+            days[deal_id][place] += delay
         cells = [
             (deal_id, found.titles[deal_id], round(total, 2), *(_two(days[deal_id].get(stage)) for stage in stages))
             for deal_id, total in zip(worst, sums, strict=True)

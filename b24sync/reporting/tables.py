@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cache
 from typing import Any, Literal, overload
 from zoneinfo import ZoneInfo
 
@@ -124,38 +123,51 @@ class Report:
         """
         end = len(self.main.rows) if end is None else end
         chosen = [(at, column.kind == "moment") for at, column in enumerate(self.main.columns) if not column.derived]
-        iso = self._iso_moments()
+        days = _Days(self.zone)
         for begin in range(start, end, ROWS_AT_ONCE):
             part = slice(begin, min(end, begin + ROWS_AT_ONCE))
             rows = self.main.rows
             whole = rows.columns(part) if isinstance(rows, Rows) else list(zip(*rows[part], strict=True))
-            yield [
-                [None if value is None else iso(value) for value in whole[at]] if is_moment else whole[at]
-                for at, is_moment in chosen
-            ]
+            yield [days.iso_texts(whole[at]) if is_moment else whole[at] for at, is_moment in chosen]
 
-    def _iso_moments(self) -> Callable[[float], str]:
-        """`moment(...).isoformat()` for very many: the offset and the date are looked up once a day."""
-        offset_of, date_text = cache(self._offset_of), cache(_date_text)
 
-        def iso(value: float) -> str:
-            at = int(value)
-            offset = offset_of(at // DAY_S)
-            if offset is None:
-                return self.moment(at).isoformat()
-            seconds, suffix = offset
-            day, rest = divmod(at + seconds, DAY_S)
-            return f"{date_text(day)}{MINUTES[rest // 60]}{TWO[rest % 60]}{suffix}"
+class _Days(dict[int, tuple[int, str] | None]):
+    """By day of UTC: the zone's offset in seconds, and as ISO texts end; None where it changes on that day."""
 
-        return iso
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._dates = _Dates()
 
-    def _offset_of(self, day: int) -> tuple[int, str] | None:
-        """The zone's offset on a day of UTC in seconds and as ISO texts end; None where it changes on that day."""
-        moments = [datetime.fromtimestamp(day * DAY_S + hour * 3600, self.zone) for hour in (0, 12, 24)]
+    def __missing__(self, day: int) -> tuple[int, str] | None:
+        moments = [datetime.fromtimestamp(day * DAY_S + hour * 3600, self._zone) for hour in (0, 12, 24)]
         found = {moment.utcoffset() for moment in moments}
         offset = found.pop()
-        return (int(offset.total_seconds()), moments[0].isoformat()[19:]) if offset is not None and not found else None
+        self[day] = known = (
+            (int(offset.total_seconds()), moments[0].isoformat()[19:]) if offset is not None and not found else None
+        )
+        return known
+
+    def iso_texts(self, values: Sequence[float | None]) -> list[str | None]:
+        """`datetime.fromtimestamp(int(value), zone).isoformat()` for very many."""
+        texts: list[str | None] = []
+        dates = self._dates
+        for value in values:
+            if value is None:
+                texts.append(None)
+                continue
+            at = int(value)
+            offset = self[at // DAY_S]
+            if offset is None:
+                texts.append(datetime.fromtimestamp(at, self._zone).isoformat())
+                continue
+            day, rest = divmod(at + offset[0], DAY_S)
+            texts.append(f"{dates[day]}{MINUTES[rest // 60]}{TWO[rest % 60]}{offset[1]}")
+        return texts
 
 
-def _date_text(day: int) -> str:
-    return date.fromordinal(EPOCH_ORDINAL + day).isoformat()
+class _Dates(dict[int, str]):
+    """ISO texts of dates by their day since 1970."""
+
+    def __missing__(self, day: int) -> str:
+        self[day] = text = date.fromordinal(EPOCH_ORDINAL + day).isoformat()
+        return text
