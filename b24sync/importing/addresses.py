@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -22,7 +22,7 @@ from b24sync.importing.compare import NOT_KEPT, not_kept
 from b24sync.portal.addresses import LIST_ADDRESSES, LIST_REQUISITES, REQUISITE, addresses_in, read_requisites
 from b24sync.portal.items import CONTACT
 from b24sync.portal.pages import items_of
-from b24sync.store.ledger import DONE, Ledger, Settled, Write
+from b24sync.store.ledger import DONE, SENT, UNKNOWN, Ledger, Settled, Write
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Outcome, Refused
 from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command
@@ -99,6 +99,12 @@ def other_addresses(
             changed = _differing(address, row) or list(address.parts)
             found[item_id] = replace(address, requisite_id=int(row["ENTITY_ID"]), changed=changed)
     return found
+
+
+def still_asked(ledger: Ledger, wanted: Iterable[ItemAddress]) -> set[str]:
+    """Keys of addresses that were sent and never answered."""
+    writes = ledger.states([address.key for address in wanted])
+    return {key for key, write in writes.items() if write.state in (SENT, UNKNOWN)}
 
 
 def _differing(wanted: ItemAddress, row: Mapping[str, Any]) -> list[str]:

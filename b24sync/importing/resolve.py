@@ -312,7 +312,7 @@ class Resolver:
         if stage is None:
             names = [stage.name for stage in self._directory.stages_of(pipeline_id or 0)]
             title = next((p.name for p in self._directory.pipelines if p.id == (pipeline_id or 0)), "")
-            raise Miss(ref, f'is not in pipeline "{title}"', names)
+            raise Miss(ref, f'is not in pipeline "{title}"' if title else "does not exist", names)
         return stage.status_id
 
     def _stage_anywhere(self, ref: Ref) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from b24sync.bulk.ledgered import LedgeredSender, Progress, Settlement
-from b24sync.importing.addresses import ItemAddress, address_of, other_addresses
+from b24sync.importing.addresses import ItemAddress, address_of, other_addresses, still_asked
 from b24sync.importing.compare import FM, MULTIFIELDS, NOT_KEPT, Comparison, added, multifields_of, not_kept
 from b24sync.importing.fields import ADDRESS
 from b24sync.importing.files import with_contents
@@ -142,8 +142,7 @@ class UpdatePlanner:
                 addresses[item_id] = address
         there = read_product_rows(self._client, self._entity_type_id, products)
         others = {item_id: wanted for item_id, wanted in products.items() if not same_rows(wanted, there[item_id])}
-        sent = self._addresses.states([address.key for address in addresses.values()])
-        asked = {key for key, write in sent.items() if write.state in (SENT, UNKNOWN)}
+        asked = still_asked(self._addresses, addresses.values())
         differ = other_addresses(self._client, self._entity_type_id, addresses, asked) if addresses else {}
         return {
             item_id: Hanging(others.get(item_id, ()), differ[item_id].packed if item_id in differ else ())

@@ -234,6 +234,24 @@ def test_changes_of_addresses_survive_a_kill_and_a_lost_answer(desk: Desk, corre
     assert (again.code, again.result["updated"]) == (0, 0), again
 
 
+def test_two_imports_at_once_add_the_addresses_that_items_lack_once_each(desk: Desk) -> None:
+    bare = COMPANIES.split("[columns]")[0] + '[columns]\n"Название" = "title"\n[missing]\ncolumns = "ignore"\n'
+    mapping, bare_mapping = desk.file("m.toml", COMPANIES), desk.file("bare.toml", bare)
+    files = [desk.table(f"{name}.csv", HEADER, many("Улица")[::step]) for name, step in (("b", 1), ("c", -1))]
+    for attempt in range(5):
+        desk.sandbox.reset({})
+        (desk.folder / f"{attempt}").mkdir()
+        again = Desk(desk.folder / f"{attempt}", desk.sandbox, OVERWRITE)
+        assert again.run_import(files[0], bare_mapping).result["created"] == 60
+        running = [again.start("import", "run", file, "--mapping", mapping, "--yes", "--json") for file in files]
+        ended = [one.ended() for one in running]
+        assert [one.code for one in ended] == [0, 0], ended
+        assert addresses(again.sandbox) == streets(again, "Улица")
+        if [one.result["updated"] for one in ended] == [60, 60]:
+            return  # both had planned them before either wrote one
+    pytest.fail("they were never at work at the same time")
+
+
 def test_items_of_a_killed_command_get_their_addresses_from_the_corrected_file(tmp_path: Path) -> None:
     slow = dict.fromkeys(("crm.item.import", "crm.item.batchImport"), 1.8)
     with running_sandbox(scale=60, request_cap_s=120, costs=slow) as sandbox:
