@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -17,6 +18,8 @@ _CHUNK_BYTES = 1 << 20
 _SAMPLE_CHARS = 256 * 1024
 _SEPARATORS = (";", ",", "\t", "|")
 _SNIFF_ROWS = 50
+_DECLARED = re.compile(r"""\ufeff?"?sep=([;,|\t])"?\r?\n""", re.IGNORECASE)
+"""A first line that tells spreadsheets the separator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,10 @@ class CsvSource(Source):
         self.encoding = scan.encoding
         self._line_feeds = scan.line_feeds
         self._sha256 = scan.sha256
-        self.separator = separator or sniff_separator(self._sample())
+        sample = self._sample()
+        declared = _DECLARED.match(sample)
+        self._declares = declared is not None
+        self.separator = separator or (declared[1] if declared else sniff_separator(sample))
         self.header = self._read_header()
 
     @property
@@ -90,7 +96,8 @@ class CsvSource(Source):
             line = 1
             try:
                 for record in reader:
-                    yield line, [cell.strip(EDGES) for cell in record]
+                    if line > 1 or not self._declares:
+                        yield line, [cell.strip(EDGES) for cell in record]
                     line = reader.line_num + 1
             except csv.Error as error:
                 raise SourceError(f"{self.path}: line {line}: {_csv_reason(error)}") from error

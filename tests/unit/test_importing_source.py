@@ -113,6 +113,12 @@ def test_the_separator_is_found_out(tmp_path: Path, separator: str) -> None:
         assert [cells for _, cells in source.rows()] == lines[1:]
 
 
+@pytest.mark.parametrize("first", ["sep=,\n", '\ufeff"sep=,"\r\n', "SEP=,\r\n"])
+def test_a_line_that_declares_the_separator_is_no_header(tmp_path: Path, first: str) -> None:
+    with open_source(csv_file(tmp_path, first + "Id,A\n1,a;b;c\n2,d;e;f\n")) as source:
+        assert (source.header, list(source.rows())) == (["Id", "A"], [(3, ["1", "a;b;c"]), (4, ["2", "d;e;f"])])
+
+
 def test_decimal_commas_do_not_make_the_comma_the_separator() -> None:
     assert sniff_separator("id;a;b\n1;1,5;2,5\n2;3,5;4,5\n3;1,0;2,0\n") == ";"
 

@@ -230,6 +230,17 @@ def test_an_address_hangs_on_a_requisite_of_a_company(portal: Calls) -> None:
     assert portal.result("crm.address.list") == portal.result("crm.requisite.list") == []
 
 
+def test_a_long_part_of_an_address_is_cut_or_refused_as_the_switch_says(portal: Calls) -> None:
+    company = portal.add(COMPANIES, title="К")
+    fields = {"ENTITY_TYPE_ID": COMPANIES, "ENTITY_ID": company, "PRESET_ID": 1, "NAME": "Организация"}
+    requisite = portal.result("crm.requisite.add", fields=fields)
+    place = {"TYPE_ID": 6, "ENTITY_TYPE_ID": 8, "ENTITY_ID": requisite, "ADDRESS_1": "Я" * 300}
+    assert portal.result("crm.address.add", fields=place) is True
+    assert [row["ADDRESS_1"] for row in portal.result("crm.address.list")] == ["Я" * 255]
+    portal.portal.switches.set("long_strings", "refuse")
+    assert portal.refusal("crm.address.update", fields=place)[1] == "Failed to save the address."
+
+
 def test_requisites_have_their_errors(portal: Calls) -> None:
     company = portal.add(COMPANIES, title="К")
     fields = {"ENTITY_TYPE_ID": COMPANIES, "ENTITY_ID": company, "PRESET_ID": 1}
