@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -107,12 +108,20 @@ class DayCount:
 
 
 class Calendars:
-    """The two ways to count in one portal. Raises ConfigError for a country without known holidays."""
+    """The two ways to count in one portal."""
 
     def __init__(self, zone: ZoneInfo, country: str) -> None:
         self.zone = zone
         self.calendar = DayCount(zone)
-        self.working = DayCount(zone, working_dates(country))
+        self._country = country
+
+    @cached_property
+    def working(self) -> DayCount:
+        """Looked up when it is wanted: holidays of all countries take a seventh of a second to import.
+
+        Raises ConfigError for a country without known holidays.
+        """
+        return DayCount(self.zone, working_dates(self._country))
 
     def of(self, kind: str) -> DayCount:
         return self.working if kind == "working" else self.calendar

@@ -63,6 +63,11 @@ class NormBook:
         for norm in sorted(norms, key=lambda norm: norm.valid_from or date.min):
             self._norms.setdefault((norm.pipeline_id, norm.stage_id), []).append(norm)
 
+    def check_country(self) -> None:
+        """Raises ConfigError where a norm counts working days and the country's holidays are not known."""
+        if any(norm.calendar == "working" for norms in self._norms.values() for norm in norms):
+            _ = self.calendars.working
+
     @property
     def pipelines(self) -> set[int]:
         return {pipeline_id for pipeline_id, _ in self._norms}

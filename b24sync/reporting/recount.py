@@ -128,6 +128,7 @@ class Recount:
         directory = directory_with_users(self._client, summary.notes)
         pipeline_id = None if pipeline is None else chosen_pipeline(directory, pipeline)
         book = norm_book(self._config, self._store, self._portal, directory, summary.notes)
+        book.check_country()
         fields = Fields(directory.fields, self._zone)
         if book.pipelines and fields.lacking and not dry_run:
             raise ConfigError(

@@ -204,12 +204,11 @@ class Timelines:
     # -- for the reports ----------------------------------------------------------------------------
 
     def middle_deal(self) -> tuple[int, int]:
-        """(how many deals are there, the id that halves them); (0, 0) where there are none."""
-        table = deal_cards
-        mine = select(table.c.id).where(table.c.portal == self._portal, table.c.deleted.is_(False))
+        """(how many deals are known, the id that halves them); (0, 0) where there are none."""
+        ids = select(deal_cards.c.id).where(deal_cards.c.portal == self._portal)  # of the primary key alone
         with self._store.read() as connection:
-            count = connection.execute(select(func.count()).select_from(mine.subquery())).scalar_one()
-            middle = connection.execute(mine.order_by(table.c.id).offset(count // 2).limit(1)).scalar()
+            count = connection.execute(select(func.count()).select_from(ids.subquery())).scalar_one()
+            middle = connection.execute(ids.order_by(deal_cards.c.id).offset(count // 2).limit(1)).scalar()
         return count, middle or 0
 
     def disconnect(self) -> None:

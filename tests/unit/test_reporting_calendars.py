@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from b24sync.errors import ConfigError
 from b24sync.reporting.calendars import Calendars, DayCount, working_dates
+from b24sync.reporting.norms import Norm, NormBook
 
 MOSCOW, BERLIN, APIA = ZoneInfo("Europe/Moscow"), ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Apia")
 RU = Calendars(MOSCOW, "RU")
@@ -97,5 +98,7 @@ def test_planned_days_end_before_the_weekend_not_after_it() -> None:
 
 
 def test_a_country_without_known_holidays_is_told() -> None:
+    nowhere = Calendars(MOSCOW, "XX")
+    NormBook([Norm(1, "C1:NEW", 3.0, "calendar")], nowhere).check_country()
     with pytest.raises(ConfigError, match="country = 'XX'"):
-        Calendars(MOSCOW, "XX")
+        NormBook([Norm(1, "C1:NEW", 3.0, "working")], nowhere).check_country()
