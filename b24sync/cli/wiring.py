@@ -23,8 +23,22 @@ from b24sync.transport.client import PortalClient, credential_of
 from b24sync.transport.gate import Gate, Limits
 from b24sync.transport.masking import MASK, MaskingFilter
 
-NUMBER = click.IntRange(0, 2**31 - 1)
-"""The number of a run, an event, an item: more than that no database knows."""
+MOST = 2**31 - 1
+
+
+class _Number(click.ParamType[int]):
+    """The number of a run, an event, an item: no store numbers higher than `MOST`."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if not text.isascii() or not text.isdigit() or int(text) > MOST:
+            self.fail(f"{text!r} is no number of 0 to {MOST}", param, ctx)
+        return int(text)
+
+
+NUMBER = _Number()
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,4 +133,6 @@ def test_what_is_written_is_told_as_json_and_a_run_that_is_not_there_is_a_wrong_
     ):
         ended = desk.run(*words)
         assert ended.code == 2 and "There is no run 99 of this portal" in ended.stderr, ended
-    assert desk.run("import", "show", "9" * 20).code == 2, "more than any store can number"
+    for wrong in ("9" * 20, "x", "1.5"):
+        ended = desk.run("import", "show", wrong)
+        assert ended.code == 2 and f"'{wrong}' is no number of 0 to 2147483647" in ended.stderr, ended
