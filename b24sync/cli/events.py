@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from b24sync.cli.inbox import AS_JSON, as_rows, inbox_of, print_jobs, show_job, tell
-from b24sync.cli.wiring import NUMBER, print_json
+from b24sync.cli.wiring import number, print_json
 
 
 @click.group("events", short_help="What the portal has sent.")
@@ -33,7 +33,7 @@ def list_events(options: dict[str, Any], limit: int, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("event_id", type=NUMBER)
+@click.argument("event_id", type=number)
 @AS_JSON
 @click.pass_obj
 def show(options: dict[str, Any], event_id: int, as_json: bool) -> None:
@@ -45,7 +45,7 @@ def show(options: dict[str, Any], event_id: int, as_json: bool) -> None:
 
 
 @command.command("replay")
-@click.argument("event_ids", type=NUMBER, nargs=-1, required=True)
+@click.argument("event_ids", type=number, nargs=-1, required=True)
 @AS_JSON
 @click.pass_obj
 def replay(options: dict[str, Any], event_ids: tuple[int, ...], as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from b24sync.cli.progress import progress_line
-from b24sync.cli.wiring import NUMBER, App, opened, print_json, say
+from b24sync.cli.wiring import App, number, opened, print_json, say
 
 if TYPE_CHECKING:
     from b24sync.bulk.client_groups import ClientGroups, GroupsResult
@@ -22,7 +22,7 @@ def command() -> None:
 
 
 @command.command("sync")
-@click.option("--company", "company_id", type=NUMBER, help="Only this company.")
+@click.option("--company", "company_id", type=number, help="Only this company.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context

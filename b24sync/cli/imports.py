@@ -13,7 +13,7 @@ from uuid import uuid4
 import click
 
 from b24sync.cli.progress import progress_line
-from b24sync.cli.wiring import NUMBER, App, confirm, iso, opened, print_json, say
+from b24sync.cli.wiring import App, confirm, iso, number, opened, print_json, say
 from b24sync.errors import B24SyncError, NeedsConfirmation, PortalBlocked, RetryLater
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ def list_runs(options: dict[str, Any], as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("run_id", metavar="RUN", type=NUMBER)
+@click.argument("run_id", metavar="RUN", type=number)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def show(options: dict[str, Any], run_id: int, as_json: bool) -> None:
@@ -355,7 +355,7 @@ def show(options: dict[str, Any], run_id: int, as_json: bool) -> None:
 
 
 @command.command("report")
-@click.argument("run_id", metavar="RUN", type=NUMBER)
+@click.argument("run_id", metavar="RUN", type=number)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
@@ -438,7 +438,7 @@ def _run_object(runs: Any, run: Run) -> dict[str, Any]:
 
 
 @command.command("rows")
-@click.argument("run_id", metavar="RUN", type=NUMBER)
+@click.argument("run_id", metavar="RUN", type=number)
 @click.option("--state", required=True, type=click.Choice(FATES), help="Rows of which fate.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Where to (.csv or .xlsx).")
 @click.option("--sheet", help="Which sheet of a workbook, if the import said so too.")
@@ -467,14 +467,14 @@ def rows(options: dict[str, Any], run_id: int, state: str, out: Path, sheet: str
 
 def _told(taken: Iterator[tuple[int, str, list[str]]], out: Path, file: str) -> Iterator[tuple[int, str, list[str]]]:
     """The same rows; the reasons of the first ones are said."""
-    for number, (line, reason, cells) in enumerate(taken, start=1):
-        if number <= MOST_REASONS:
-            say(f"  row {number} of {out.name}, line {line} of {Path(file).name}: {reason}")
+    for place, (line, reason, cells) in enumerate(taken, start=1):
+        if place <= MOST_REASONS:
+            say(f"  row {place} of {out.name}, line {line} of {Path(file).name}: {reason}")
         yield line, reason, cells
 
 
 @command.command("undo")
-@click.argument("run_id", metavar="RUN", type=NUMBER)
+@click.argument("run_id", metavar="RUN", type=number)
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 @click.pass_context

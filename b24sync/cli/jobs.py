@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from b24sync.cli.inbox import AS_JSON, as_rows, inbox_of, print_jobs, show_job, tell
-from b24sync.cli.wiring import NUMBER, print_json
+from b24sync.cli.wiring import number, print_json
 from b24sync.store.jobs import Jobs
 from b24sync.store.lanes import BEGUN, DEAD, DONE, DROPPED, WAITING
 
@@ -44,7 +44,7 @@ def list_jobs(options: dict[str, Any], state: str, lane: str | None, limit: int,
 
 
 @command.command("show")
-@click.argument("job_id", type=NUMBER)
+@click.argument("job_id", type=number)
 @AS_JSON
 @click.pass_obj
 def show(options: dict[str, Any], job_id: int, as_json: bool) -> None:
@@ -56,7 +56,7 @@ def show(options: dict[str, Any], job_id: int, as_json: bool) -> None:
 
 
 @command.command("retry")
-@click.argument("job_ids", type=NUMBER, nargs=-1)
+@click.argument("job_ids", type=number, nargs=-1)
 @ALL_DEAD
 @AS_JSON
 @click.pass_obj
@@ -72,7 +72,7 @@ def retry(options: dict[str, Any], job_ids: tuple[int, ...], all_dead: bool, as_
 
 
 @command.command("drop")
-@click.argument("job_ids", type=NUMBER, nargs=-1)
+@click.argument("job_ids", type=number, nargs=-1)
 @ALL_DEAD
 @AS_JSON
 @click.pass_obj

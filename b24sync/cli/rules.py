@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from b24sync.cli.wiring import NUMBER, App, opened, print_json
+from b24sync.cli.wiring import App, number, opened, print_json
 from b24sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test(options: dict[str, Any], file: Path, event_text: str, as_json: bool) ->
 
 @command.command("explain")
 @click.argument("entity")
-@click.argument("item_id", type=NUMBER)
+@click.argument("item_id", type=number)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def explain(options: dict[str, Any], entity: str, item_id: int, as_json: bool) -> None:

@@ -26,19 +26,11 @@ from b24sync.transport.masking import MASK, MaskingFilter
 MOST = 2**31 - 1
 
 
-class _Number(click.ParamType[int]):
-    """The number of a run, an event, an item: no store numbers higher than `MOST`."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value)
-        if not text.isascii() or not text.isdigit() or int(text) > MOST:
-            self.fail(f"{text!r} is no number of 0 to {MOST}", param, ctx)
-        return int(text)
-
-
-NUMBER = _Number()
+def number(text: str) -> int:
+    """The number of a run, an event, an item: no store numbers higher than `MOST`. Raises BadParameter."""
+    if not text.isascii() or not text.isdigit() or int(text) > MOST:
+        raise click.BadParameter(f"{text!r} is no number of 0 to {MOST}")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from b24sync.cli.progress import progress_line
-from b24sync.cli.wiring import NUMBER, App, opened, print_json, say
+from b24sync.cli.wiring import App, number, opened, print_json, say
 from b24sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def command() -> None:
 
 
 @command.command("start")
-@click.option("--run", "run_id", type=NUMBER, help="Deals of this import run.")
+@click.option("--run", "run_id", type=number, help="Deals of this import run.")
 @click.option("--stage", help="Deals that stand in this stage now.")
 @click.option("--all", "all_deals", is_flag=True, help="All deals that stand in a configured stage.")
 @click.option("--dry-run", is_flag=True, help="Say what would be started and start nothing.")
