@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection
@@ -280,7 +281,8 @@ class Dispatcher:
     ) -> None:
         """Read the stage history where something may have moved, and look at what moved without an event.
 
-        The history is read after the items: it then tells every stage that the look shows.
+        The history is read after the items: it then tells every stage that the look shows. A long one is read as far
+        as it tells these: the rest is of items whose events are on their way, thousands of them while an import runs.
         """
         if not has_stages(entity) or entity in look.refused:
             return
@@ -295,7 +297,10 @@ class Dispatcher:
             if not ended:
                 after = found[-1][0] if found else int(cursor)
                 left = max(0, moved - len(found))
-                found += rows_after(self._client, after, type_id, priority="interactive", expected=left)
+                more = rows_after(self._client, after, type_id, priority="interactive", expected=left)
+                is_asked_for = entity in wanted.histories
+                awaited = set() if is_asked_for else _new_places(look.rows.get(entity, {}), lasts.get(entity, {}))
+                found = list(_up_to(chain(found, more), awaited))
             rows = [Sighting(owner, stage, row_id) for row_id, owner, stage in found]
         except PortalRefused as error:
             LOG.warning("portal=%s stages passed between two looks are not seen: %s", self._portal, error)
@@ -304,12 +309,12 @@ class Dispatcher:
         if unseen:
             # Before the look: what a write of ours stores meanwhile is newer than what the look shows.
             before = self.observer.snapshots.read(entity, unseen)
-            more = look_at(self._client, self._book, {entity: unseen})
-            if entity in more.refused:
+            others = look_at(self._client, self._book, {entity: unseen})
+            if entity in others.refused:
                 return  # the cursor stays: these rows are read again
             lasts.setdefault(entity, {}).update(before)
-            look.rows.setdefault(entity, {}).update(more.rows[entity])
-            look.asked.setdefault(entity, []).extend(more.asked[entity])
+            look.rows.setdefault(entity, {}).update(others.rows[entity])
+            look.asked.setdefault(entity, []).extend(others.asked[entity])
         wanted.rows[entity] += rows
         look.history[entity] = (cursor, max([int(cursor), *(row.history_id or 0 for row in rows)]))
 
@@ -511,6 +516,25 @@ class _Piece:
 
     def seen(self, item_id: int, first_seen_as: str) -> Seen:
         return Seen(item_id, self.look.rows[self.entity].get(item_id), self.lasts.get(item_id), first_seen_as)
+
+
+def _new_places(rows: Mapping[int, Mapping[str, Any]], lasts: Mapping[int, Snapshot]) -> set[tuple[int, str]]:
+    """(item, stage) of what stands elsewhere than at its last look, or is seen for the first time."""
+    return {
+        (item_id, str(row.get("stageId")))
+        for item_id, row in rows.items()
+        if item_id not in lasts or row.get("stageId") != lasts[item_id].fields.get("stageId")
+    }
+
+
+def _up_to(rows: Iterable[tuple[int, int, str]], awaited: set[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Rows of the stage history until each (item, stage) was told; all of them where none is awaited."""
+    left = set(awaited)
+    for row in rows:
+        yield row
+        left.discard(row[1:])
+        if awaited and not left:
+            return
 
 
 def _may_have_moved(row: Mapping[str, Any], last: Snapshot | None, skew_s: float) -> bool:

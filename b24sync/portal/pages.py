@@ -45,7 +45,7 @@ def walk_by_id(
     last, ended = after, False
     while not ended:
         rows, ended = _some_pages(client, page_after, id_key, last, priority, expected)
-        expected = 0
+        expected = 2 * len(rows)  # of what was long so far, there is likely much more
         for row in rows:
             row_id = int(row[id_key])
             if row_id <= last:
