@@ -52,7 +52,7 @@ def test_updates_of_many_deals_are_read_in_few_requests(tmp_path: Path, count: i
 
 def test_deals_whose_events_are_still_on_their_way_are_not_read_twice(tmp_path: Path) -> None:
     """An import is faster than the portal tells of it: the stage history has thousands of rows of such deals."""
-    count, told_first = 2_500, 120
+    count, told_first = 600, 120
     with running_sandbox(plan="off") as sandbox:
         site = RulesSite(tmp_path, sandbox, {"watch.py": RULE})
         for start in range(0, count, 50):
