@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from nights import EXPERTISE, FAST, NORMS, NightDesk, deal, seed_of
 from sandbox_process import SandboxProcess, running_sandbox
 
@@ -46,6 +47,7 @@ def told_since(sandbox: SandboxProcess, seen: int) -> list[str]:
     return [name for name in said if "notify" in name]
 
 
+@pytest.mark.waits
 def test_reports_reach_a_folder_the_disk_and_named_people_once(tmp_path: Path) -> None:
     with running_sandbox(seed=seed_of(DEALS), **FAST) as sandbox:
         folder_id = common_folder(sandbox)
@@ -82,6 +84,7 @@ def test_reports_reach_a_folder_the_disk_and_named_people_once(tmp_path: Path) -
         assert len(told_since(sandbox, seen)) == 2
 
 
+@pytest.mark.waits
 def test_an_upload_whose_answer_was_lost_is_not_repeated(tmp_path: Path) -> None:
     with running_sandbox(seed=seed_of(DEALS), **{**FAST, "request_cap_s": 1}) as sandbox:
         desk = NightDesk(tmp_path, sandbox, NORMS + deliver(common_folder(sandbox)))
@@ -139,6 +142,7 @@ def test_the_same_report_is_the_same_file(tmp_path: Path) -> None:
         assert len(digests) == 1
 
 
+@pytest.mark.waits
 def test_the_daemon_recounts_and_delivers_by_its_schedule(tmp_path: Path) -> None:
     """Its lane is run here without waiting for the tick; the schedule names it where there is something to do."""
     with running_sandbox(seed=seed_of(DEALS), **FAST) as sandbox:

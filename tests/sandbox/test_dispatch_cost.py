@@ -28,6 +28,7 @@ def requests_of(sandbox: SandboxProcess) -> int:
     return int(sandbox.figures()["requests"])
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("count", [3000, pytest.param(16_000, marks=pytest.mark.long)])
 def test_updates_of_many_deals_are_read_in_few_requests(tmp_path: Path, count: int) -> None:
     with running_sandbox(seed=seeded(count), plan="off") as sandbox:
@@ -72,6 +73,7 @@ def test_deals_whose_events_are_still_on_their_way_are_not_read_twice(tmp_path: 
         site.close()
 
 
+@pytest.mark.waits
 def test_a_move_without_an_event_is_found_although_the_history_is_long(tmp_path: Path) -> None:
     """It stands in the history behind the rows of deals whose events are on their way."""
     with running_sandbox(seed=seeded(400), plan="off") as sandbox:

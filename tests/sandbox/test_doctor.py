@@ -205,6 +205,7 @@ def test_the_probe_sees_another_portal_otherwise(tmp_path: Path) -> None:
         assert floor.startswith("deal: accepted and kept")
 
 
+@pytest.mark.waits
 def test_a_killed_probe_is_tidied_up_by_the_next_doctor(tmp_path: Path) -> None:
     slow = dict.fromkeys(("crm.item.import", "crm.deal.userfield.add"), 0.3)
     with running_sandbox(plan="custom", rate_per_s=100, request_cap_s=1, seed=SEED, costs=slow) as sandbox:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,16 @@ ROWS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxProcess]:
+@contextmanager
+def own_sandbox() -> Iterator[SandboxProcess]:
     costs = {"crm.requisite.add": 1.0, "crm.address.add": 1.0}
     with running_sandbox(scale=60, request_cap_s=120, costs=costs) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxProcess]:
+    with own_sandbox() as running:
         yield running
 
 
@@ -204,8 +211,14 @@ def streets(desk: Desk, street: str, last: int = 60) -> list[tuple[int, str, str
     return sorted((own[str(n)], ACTUAL, f"{street} {n}", "Пермь") for n in range(1, last + 1))
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("corrected", [False, True], ids=["the same file", "a corrected file"])
-def test_changes_of_addresses_survive_a_kill_and_a_lost_answer(desk: Desk, corrected: bool) -> None:
+def test_changes_of_addresses_survive_a_kill_and_a_lost_answer(tmp_path: Path, corrected: bool) -> None:
+    with own_sandbox() as sandbox:
+        changes_survive(Desk(tmp_path, sandbox), corrected=corrected)
+
+
+def changes_survive(desk: Desk, *, corrected: bool) -> None:
     mapping = desk.file("m.toml", COMPANIES)
     assert desk.run_import(desk.table("a.csv", HEADER, many("Улица")), mapping).code == 0
     desk.configure(OVERWRITE)
@@ -252,6 +265,7 @@ def test_two_imports_at_once_add_the_addresses_that_items_lack_once_each(desk: D
     pytest.fail("they were never at work at the same time")
 
 
+@pytest.mark.waits
 def test_items_of_a_killed_command_get_their_addresses_from_the_corrected_file(tmp_path: Path) -> None:
     slow = dict.fromkeys(("crm.item.import", "crm.item.batchImport"), 1.8)
     with running_sandbox(scale=60, request_cap_s=120, costs=slow) as sandbox:

@@ -308,6 +308,7 @@ def test_the_real_export_of_a_portal_in_portuguese_goes_in_whole(tmp_path: Path)
         assert sandbox.figures()["variables_dropped"] == 0
 
 
+@pytest.mark.waits
 def test_items_of_a_killed_command_get_their_product_rows_from_the_corrected_file(tmp_path: Path) -> None:
     header = ["ID", "Название сделки", "Стадия сделки", "Ответственный", "Товар", "Цена", "Количество"]
     lines = [[str(n), f"Сделка {n}", "Новая", "Анна Орлова", f"Товар {n}", "10", str(n)] for n in range(1, 201)]
@@ -330,6 +331,7 @@ def test_items_of_a_killed_command_get_their_product_rows_from_the_corrected_fil
         assert len(product_rows(sandbox)) == 201
 
 
+@pytest.mark.waits
 def test_product_rows_are_set_once_each_whatever_kills_the_command(tmp_path: Path) -> None:
     header = ["ID", "Название сделки", "Стадия сделки", "Ответственный", "Товар", "Цена", "Количество"]
     lines = [[str(n), f"Сделка {n}", "Новая", "Анна Орлова", f"Товар {n}", "10", str(n)] for n in range(1, 201)]

@@ -261,6 +261,7 @@ def test_without_a_public_url_it_works_by_sweeps_alone_and_says_so(tmp_path: Pat
         assert daemon.stop() == 0
 
 
+@pytest.mark.waits
 def test_the_worker_is_woken_by_an_event_and_started_again_when_it_is_killed(tmp_path: Path) -> None:
     with running_daemon(tmp_path) as daemon:
         assert daemon.post(update_of(1)).status_code == 200
@@ -331,6 +332,7 @@ def kill_while_posting(folder: Path, kills: int) -> None:
         wait_until(lambda: {job.state for job in events_of(folder)} == {"done"})
 
 
+@pytest.mark.waits
 def test_a_daemon_that_is_killed_loses_no_event_that_got_a_200(tmp_path: Path) -> None:
     kill_while_posting(tmp_path, 2)
 

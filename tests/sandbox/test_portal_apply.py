@@ -181,6 +181,7 @@ def test_writes_whose_answer_was_lost_are_looked_for_and_not_repeated(tmp_path: 
     apply_despite(tmp_path, "cut_after", METHODS)
 
 
+@pytest.mark.waits
 def test_a_write_that_never_arrived_is_sent_again_once_that_is_certain(tmp_path: Path) -> None:
     apply_despite(tmp_path, "cut_before", ["crm.category.add"])
 

@@ -301,6 +301,7 @@ def test_a_smart_process_is_made_with_its_pipeline_and_fields_and_removed_again(
     assert desk.sandbox.rest("crm.type.list")["result"]["types"] == []
 
 
+@pytest.mark.waits
 def test_a_killed_apply_goes_on_and_makes_nothing_twice(tmp_path: Path) -> None:
     kill_apply(tmp_path, at=[1, 3, 6])
 

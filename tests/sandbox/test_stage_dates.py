@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from daemon_desk import running_daemon
 from nights import FAST, LEFT, NEW, NORMS, OWN_DAYS, PLAN_END, START, deal, seed_of
 from sandbox_process import running_sandbox
@@ -15,6 +16,7 @@ RULE = "[rules.stage_dates]\n"
 SELECT = ",".join(["id", START, PLAN_END, LEFT, OWN_DAYS])
 
 
+@pytest.mark.waits
 def test_a_deal_that_enters_a_stage_has_its_dates_at_once(tmp_path: Path) -> None:
     with (
         running_sandbox(seed=seed_of([deal(NEW, created=1)]), **FAST) as sandbox,
