@@ -1,4 +1,4 @@
-"""What a rule file imports: `Process`, `RuleParams` and its types, the triggers, `on`, `GiveUp`, `RetryLater`.
+"""What a rule file imports: `Process`, `RuleParams` and its types, the triggers, `on`, `ask`, `GiveUp`, `RetryLater`.
 
 See docs/rules.md.
 """
@@ -18,7 +18,7 @@ from b24sync.automation.params import (
     User,
     WorkflowTemplate,
 )
-from b24sync.automation.process import Process, on
+from b24sync.automation.process import Process, ask, on
 from b24sync.automation.triggers import (
     answered,
     changed,
@@ -59,6 +59,7 @@ __all__ = [
     "User",
     "WorkflowTemplate",
     "answered",
+    "ask",
     "changed",
     "created",
     "deleted",

@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from b24sync.automation.causes import Cause, comparable
-from b24sync.automation.items import Item, code_of
+from b24sync.automation.field_names import code_of
+from b24sync.automation.items import Item
 from b24sync.automation.observe import OLD, Observer, Seen, Writer
-from b24sync.automation.params import COMPANY, Assign, Field, Stage, User
+from b24sync.automation.params import COMPANY, Assign, Field, Stage, User, WorkflowTemplate
 from b24sync.automation.portals import type_id_of
 from b24sync.automation.questions import PAGE, QUESTION, Questions
 from b24sync.automation.rulebook import Rule
@@ -54,7 +55,7 @@ class Site:
     zone: ZoneInfo
     observer: Observer
     tasks: TaskLooks
-    start_workflows: Callable[[PortalClient, Item, Cause], int]
+    start_workflows: Callable[[PortalClient, Item, Cause, WorkflowTemplate | None, Mapping[str, Any]], int]
     client_group: Callable[[PortalClient, int, bool, Sequence[int]], int | None]
     public_url: str | None = None
     stage_plan: Callable[[Callable[[str], Any]], Mapping[str, Any]] = lambda _: {}
@@ -108,8 +109,8 @@ class Context:
 
     def set(self, item: Item, fields: Mapping[str | Field, Any] | None = None, **named: Any) -> None:
         """Write fields of an item, those that differ: `ctx.set(deal, {ctx.params.field: 5}, opportunity=10)`."""
-        given = {(key.code if isinstance(key, Field) else str(key)): value for key, value in (fields or {}).items()}
-        values = {**given, **{code_of(key): value for key, value in named.items()}}
+        given = [*(fields or {}).items(), *named.items()]
+        values = {key.code if isinstance(key, Field) else code_of(str(key)): value for key, value in given}
         self._write(item, values, f"set {', '.join(values)}")
 
     def assign(self, item: Item, user: User | int) -> None:
@@ -287,9 +288,14 @@ class Context:
             )
         return copy_id
 
-    def start_workflow(self, deal: Item) -> int:
-        """What `[[workflows.start]]` says for the stage that the deal entered, by the ledger of imports; how many."""
-        started = self.site.start_workflows(self.client, deal, self.cause)
+    def start_workflow(
+        self, deal: Item, template: WorkflowTemplate | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> int:
+        """What `[[workflows.start]]` says for the stage that the deal entered, by the ledger of imports; how many.
+
+        Or this one `template`, with the `parameters` that it has.
+        """
+        started = self.site.start_workflows(self.client, deal, self.cause, template, parameters or {})
         if started:
             self.note("workflow", f"start {started} workflow(s) of {deal}", None)
         return started

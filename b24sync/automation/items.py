@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from b24sync.automation.field_names import code_of
 from b24sync.automation.params import Field
 
-ALIASES = {
-    "assigned_by": "assignedById",
-    "company": "companyId",
-    "contact": "contactId",
-    "stage": "stageId",
-    "pipeline": "categoryId",
-    "currency": "currencyId",
-    "source": "sourceId",
-    "type": "typeId",
-    "begin_date": "begindate",
-    "close_date": "closedate",
-}
 IDS = frozenset({"id", "assignedById", "companyId", "contactId", "createdBy", "updatedBy", "leadId"})
 
 
@@ -42,8 +31,7 @@ class Item:
         self._whole = False
 
     def __getitem__(self, field: str | Field) -> Any:
-        code = field.code if isinstance(field, Field) else field
-        code = ALIASES.get(code, code)
+        code = field.code if isinstance(field, Field) else code_of(field)
         if code not in self._row and not self._whole:
             self._row = {**self._row, **(self._read() or {})}
             self._whole = True
@@ -74,14 +62,6 @@ class Item:
     def taken(self, row: Mapping[str, Any]) -> None:
         """The item has been written: these are its fields now."""
         self._row = {**self._row, **row}
-
-
-def code_of(name: str) -> str:
-    """The portal's name of `assigned_by`, `close_date`, ..."""
-    if name in ALIASES:
-        return ALIASES[name]
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
 
 
 def _id(value: Any) -> int | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
+from b24sync.automation.field_names import code_of
 from b24sync.config import seconds_of
 from b24sync.portal.directory import Directory, FieldInfo, nearest, normal
 from b24sync.portal.workflows import Template
@@ -86,7 +87,7 @@ class Stage(Reference):
     `ids`: STATUS_ID by pipeline id.
     """
 
-    ids: Mapping[int, str] = None  # type: ignore[assignment]  # filled by resolving
+    ids: Mapping[int, str] = field(default_factory=dict, hash=False)
 
     def resolved(self, portal: Portal, pipelines: Sequence[int]) -> Stage:
         found = {
@@ -138,14 +139,15 @@ class User(Reference):
 
 @dataclass(frozen=True)
 class Field(Reference):
-    """A field by code (`UF_CRM_...`, `opportunity`) or by its title in the portal."""
+    """A field by code (`UF_CRM_...`, `opportunity`, `close_date`) or by its title in the portal."""
 
     code: str = ""
-    info: FieldInfo | None = None
+    info: FieldInfo | None = field(default=None, hash=False)
+    """A mapping is in it; a rule writes `ctx.set(deal, {ctx.params.field: 5})`."""
 
     def resolved(self, portal: Portal, pipelines: Sequence[int]) -> Field:
         fields = portal.directory.fields
-        found = [fields[self.given]] if self.given in fields else []
+        found = [fields[code] for code in (self.given, code_of(self.given)) if code in fields][:1]
         found = found or [info for info in fields.values() if normal(info.title) == normal(self.given)]
         if len(found) == 1:
             return replace(self, code=found[0].code, info=found[0])
@@ -173,7 +175,7 @@ class Field(Reference):
 class WorkflowTemplate(Reference):
     """A workflow template of deals by name or id."""
 
-    template: Template | None = None
+    template: Template | None = field(default=None, hash=False)
 
     def resolved(self, portal: Portal, pipelines: Sequence[int]) -> WorkflowTemplate:
         found = [item for item in portal.templates if normal(item.name) == normal(self.given)]

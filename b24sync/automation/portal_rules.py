@@ -14,6 +14,7 @@ from b24sync.automation.context import Site
 from b24sync.automation.dispatch import Dispatcher, Pace
 from b24sync.automation.engine import Work
 from b24sync.automation.items import Item
+from b24sync.automation.params import WorkflowTemplate
 from b24sync.automation.portals import resolve_rules
 from b24sync.automation.rule_jobs import RuleJobs
 from b24sync.automation.rulebook import RuleBook, load_rules
@@ -162,11 +163,21 @@ class PortalRules:
 
     # -- bulk jobs that rules share with commands ---------------------------------------------------
 
-    def _start_workflows(self, client: PortalClient, deal: Item, cause: Cause) -> int:
-        """Start what `[[workflows.start]]` says for the stage that the deal entered, once per entry."""
+    def _start_workflows(
+        self,
+        client: PortalClient,
+        deal: Item,
+        cause: Cause,
+        template: WorkflowTemplate | None,
+        parameters: Mapping[str, Any],
+    ) -> int:
+        """Start a template, or what `[[workflows.start]]` says for the stage that the deal entered, once per entry."""
         if cause.kind != ENTERED:
             raise GiveUp("ctx.start_workflow needs a handler that waits for entered(...).")
-        rules = [rule for rule in self._start_rules(client) if rule.stage_id == cause.subject]
+        if template is not None and template.template is not None:
+            rules = [StartRule(int(deal["categoryId"] or 0), cause.subject, template.template, None, parameters)]
+        else:
+            rules = [rule for rule in self._start_rules(client) if rule.stage_id == cause.subject]
         if not rules:
             return 0
         starts = WorkflowStarts(client, self._store, self._portal, self._clock, rules)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from b24sync.automation.params import RuleParams, parse_duration
+from b24sync.automation.params import RuleParams, User, parse_duration
 from b24sync.automation.triggers import Trigger
+
+if TYPE_CHECKING:
+    from b24sync.automation.context import Context
 
 HandlerFunction = Callable[..., Any]
 F = TypeVar("F", bound=HandlerFunction)
@@ -79,3 +82,8 @@ def on(entity: str, trigger: Trigger, **options: str | None) -> Callable[[F], F]
         return process.on(trigger, **options)(function)
 
     return register
+
+
+def ask(ctx: Context, question: str, *, to: User | int, text: str, options: Sequence[str]) -> None:
+    """`ctx.ask` under the name that a rule file may import: `ask(ctx, "delivery", to=..., text=..., options=[...])`."""
+    ctx.ask(question, to=to, text=text, options=options)

@@ -1,7 +1,8 @@
 """`rules test`: what a rule file would write for one event, without writing it.
 
 The item is read from the portal as it is. One event does not tell what was before, so everything that it can mean is
-tried: the item has entered the stage it stands in, each watched field has changed from nothing, an ADD is new.
+tried: the item has entered the stage it stands in or left another, each watched field has changed from nothing, an ADD
+is new.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from b24sync.automation.dispatch import item_of
 from b24sync.automation.items import Item
 from b24sync.automation.looks import look_at
 from b24sync.automation.observe import why_not
-from b24sync.automation.params import User
+from b24sync.automation.params import User, WorkflowTemplate
 from b24sync.automation.portals import TASK, type_id_of
 from b24sync.automation.process import Handler
-from b24sync.automation.rulebook import Rule, RuleBook
+from b24sync.automation.rulebook import Rule, RuleBook, where
 from b24sync.automation.triggers import TASK_KINDS
 from b24sync.bulk.acts import Made, Sending
 from b24sync.errors import B24SyncError, ConfigError
@@ -65,8 +66,11 @@ class Rehearsal(Context):
         chosen = people[0]
         return chosen.id if isinstance(chosen, User) else chosen
 
-    def start_workflow(self, deal: Item) -> int:
-        self.told.append(f"start the workflows of [[workflows.start]] for {deal} in {self.cause.subject}")
+    def start_workflow(
+        self, deal: Item, template: WorkflowTemplate | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> int:
+        which = f"workflow {template.given!r}" if template else "the workflows of [[workflows.start]]"
+        self.told.append(f"start {which} for {deal} in {self.cause.subject}")
         return 0
 
     def client_group(self, company_id: int, *, needed: bool = False, members: Sequence[User | int] = ()) -> int | None:
@@ -101,6 +105,8 @@ def rehearse(
     if item_id is None or entity == TASK or type_id_of(entity) is None:
         raise ConfigError(f"{event.name} is not about an item of the CRM.")
     row = look_at(client, book, {entity: [item_id]}).rows.get(entity, {}).get(item_id)
+    if row is None and event.name.endswith("DELETE"):
+        row = {"id": item_id}
     if row is None:
         raise ConfigError(f"The portal has no {entity} {item_id}.")
     for rule, handler in book.handlers(entity):
@@ -118,6 +124,9 @@ def _causes(
         return
     if row.get("stageId"):
         yield Cause(entity, item_id, kinds.ENTERED, str(row["stageId"]), 1)
+    if trigger.kind == kinds.LEFT:
+        for stage in sorted(trigger.subjects(rule.params) - {str(row.get("stageId"))}):
+            yield Cause(entity, item_id, kinds.LEFT, stage, 1)
     if trigger.kind in (kinds.CHANGED, kinds.DUE):
         for code in sorted(trigger.subjects(rule.params)):
             if row.get(code) not in (None, "", []):
@@ -143,5 +152,7 @@ def _try(
             handler.function(item, context)
         except B24SyncError as error:
             context.told.append(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - the rule's own mistake, told with its line
+            context.told.append(f"the handler fails: {where(error, rule.path)}")
         return name, str(cause), context.told
     return name, reasons[-1] if reasons else f"waits for {handler.trigger}", []

@@ -13,10 +13,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from b24sync.automation.causes import CHANGED, DUE
-from b24sync.automation.params import Field, Portal, Reference, RuleParams, Stage, read_params, resolve_params
+from b24sync.automation.causes import CHANGED, DUE, ENTERED, LEFT
+from b24sync.automation.field_names import code_of
+from b24sync.automation.params import (
+    Field,
+    Portal,
+    Reference,
+    RuleParams,
+    Stage,
+    Unresolved,
+    read_params,
+    resolve_params,
+)
 from b24sync.automation.process import Handler, Process
-from b24sync.automation.triggers import TASK_KINDS
+from b24sync.automation.triggers import ANY
 from b24sync.bundled import bundled_folder
 from b24sync.config import Config
 from b24sync.errors import ConfigError
@@ -168,7 +178,7 @@ def load_file(path: Path) -> list[Process]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # noqa: BLE001 - whatever a rule file does, the other files go on
-        raise ConfigError(f"cannot be loaded: {_where(error, path)}") from None
+        raise ConfigError(f"cannot be loaded: {where(error, path)}") from None
     found = [value for value in vars(module).values() if isinstance(value, Process)]
     for value in vars(module).values():
         implicit = getattr(value, "__b24sync_process__", None)
@@ -179,7 +189,8 @@ def load_file(path: Path) -> list[Process]:
     return list({id(process): process for process in found}.values())
 
 
-def _where(error: Exception, path: Path) -> str:
+def where(error: Exception, path: Path) -> str:
+    """What a rule file raised, and at which of its lines."""
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
@@ -216,22 +227,44 @@ def _resolved(rule: Rule, portals: Mapping[str, Portal]) -> Rule:
     params = resolve_params(rule.params, portal)
     if isinstance(params, list):
         return replace(rule, problems=tuple(params))
-    return replace(rule, params=params, problems=tuple(_unknown_names(rule.process, params, portals)))
+    problems: list[str] = []
+    handlers = [_in_codes(handler, rule.process, params, portals, problems) for handler in rule.process.handlers]
+    process = replace(rule.process, handlers=handlers)
+    return replace(rule, process=process, params=params, problems=tuple(problems))
 
 
-def _unknown_names(process: Process, params: RuleParams, portals: Mapping[str, Portal]) -> Iterator[str]:
-    """Names in triggers that are neither a parameter nor a field of the portal."""
-    for handler in process.handlers:
-        trigger = handler.trigger
-        portal = portals.get(process.entity_of(handler))
-        for name in trigger.names:
-            value = getattr(params, name, None) if name in type(params).model_fields else None
-            known = name in type(params).model_fields or name == "*" or trigger.kind in TASK_KINDS
-            if known and value is not None and trigger.kind in (CHANGED, DUE) and isinstance(value, Stage):
-                yield f"{handler.name}: {trigger} waits for a field, {name} is a stage"
-            absent = name.startswith("UF_") and portal is not None and name not in portal.directory.fields
-            if not known and trigger.kind in (CHANGED, DUE) and absent:
-                yield f"{handler.name}: {trigger}: {name} is neither a parameter nor a field"
+def _in_codes(
+    handler: Handler, process: Process, params: RuleParams, portals: Mapping[str, Portal], problems: list[str]
+) -> Handler:
+    """The handler with the portal's codes in place of stages and fields that its trigger itself names."""
+    trigger, portal = handler.trigger, portals.get(process.entity_of(handler))
+    names: list[str] = []
+    for name in trigger.names:
+        if name in type(params).model_fields or name == ANY or portal is None:
+            names.append(name)
+            if trigger.kind in (CHANGED, DUE) and isinstance(getattr(params, name, None), Stage):
+                problems.append(f"{handler.name}: {trigger} waits for a field, {name} is a stage")
+            continue
+        try:
+            names += _codes(trigger.kind, name, portal)
+        except Unresolved as error:
+            problems.append(f"{handler.name}: {trigger}: {name} is no parameter, and {error}")
+    return replace(handler, trigger=replace(trigger, names=tuple(names)))
+
+
+def _codes(kind: str, name: str, portal: Portal) -> Sequence[str]:
+    """Codes of what a trigger names without a parameter. Raises Unresolved."""
+    directory = portal.directory
+    if kind in (ENTERED, LEFT) and all(stage.status_id != name for stage in directory.stages):
+        return list(Stage(name).resolved(portal, [pipeline.id for pipeline in directory.pipelines]).ids.values())
+    if kind in (CHANGED, DUE):
+        try:
+            return [Field(name).resolved(portal, ()).code]
+        except Unresolved:
+            if name.startswith("UF_") or not (name.isascii() and name.isidentifier()):
+                raise
+            return [code_of(name)]  # a field that the portal does not list
+    return [name]
 
 
 def _references(value: Any) -> Iterable[Reference]:

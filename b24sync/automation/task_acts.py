@@ -118,25 +118,23 @@ class Tasks:
 
     def open(self, step: str) -> Task | None:
         """The latest task of a step that is not over. Cost: one request where the step has a task."""
-        for link in reversed(self._links(step)):
-            row = portal_tasks.read_task(self._ctx.client, link.portal_id)
-            if row is not None:
-                task = Task(int(link.portal_id), link, row)
-                if task.open:
-                    return task
-                self._complete(task)  # by us, maybe, and late: the outcome is still to be noted
-                return None
-        return None
+        task = self._latest(step)
+        if task is not None and not task.open:
+            self._complete(task)  # by us, maybe, and late: the outcome is still to be noted
+            return None
+        return task
 
     def get(self, link: Link) -> Task | None:
         """A task by its link; None when it is gone. Cost: one request."""
         row = portal_tasks.read_task(self._ctx.client, link.portal_id)
         return Task(int(link.portal_id), link, row) if row is not None else None
 
-    def complete(self, task: Task) -> None:
-        """Finish a task that is not over."""
+    def complete(self, task: Task | str) -> None:
+        """Finish a task that is not over: a task, or the latest one of a step."""
         self._ctx.acted = True
-        self._complete(task)
+        found = self.open(task) if isinstance(task, str) else task
+        if found is not None:
+            self._complete(found)
 
     def _complete(self, task: Task) -> None:
         ctx = self._ctx
@@ -161,10 +159,16 @@ class Tasks:
             SETS, key, "task", f"finish task {task.id} «{task.row.get('title')}»", find=find, make=make, store=store
         )
 
-    def set_deadline(self, task: Task, deadline: datetime | timedelta | str) -> None:
-        """Move a task's deadline, if it is another one."""
+    def set_deadline(self, task: Task | str, deadline: datetime | timedelta | str) -> None:
+        """Move the deadline of a task, or of the open one of a step, if it is another one."""
         ctx, moment = self._ctx, self._moment(deadline)
         ctx.acted = True
+        found = self.open(task) if isinstance(task, str) else task
+        if found is not None:
+            self._set_deadline(found, moment)
+
+    def _set_deadline(self, task: Task, moment: str) -> None:
+        ctx = self._ctx
         key = set_key(TASK, task.id, ctx.key(f"deadline:{moment}"))
         if comparable(task.row.get("deadline")) == comparable(moment) and not ctx.acts.is_open(SETS, key):
             return
@@ -180,13 +184,18 @@ class Tasks:
 
         ctx.act(SETS, key, "task", f"deadline of task {task.id} to {moment}", find=find, make=make)
 
-    def comments(self, task: Task) -> list[Comment]:
-        """Its latest comments, of either card. Cost: one request."""
-        return portal_tasks.comments(self._ctx.client, task.row)
+    def comments(self, task: Task | str) -> list[Comment]:
+        """The latest comments, of either card, on a task or on the latest one of a step. Cost: one request or two."""
+        found = self._latest(task) if isinstance(task, str) else task
+        return portal_tasks.comments(self._ctx.client, found.row) if found is not None else []
 
-    def has_comment_with_files(self, task: Task) -> bool:
-        """Whether somebody has commented it with a file. Cost: one request."""
+    def has_comment_with_files(self, task: Task | str) -> bool:
+        """Whether somebody has commented it with a file. Cost: as `comments`."""
         return any(comment.file_ids for comment in self.comments(task))
+
+    def _latest(self, step: str) -> Task | None:
+        """The latest task of a step that there is, over or not."""
+        return next(filter(None, map(self.get, reversed(self._links(step)))), None)
 
     def _links(self, step: str) -> list[Link]:
         ctx = self._ctx

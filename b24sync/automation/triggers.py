@@ -36,7 +36,7 @@ class Trigger:
         """Stage ids, field codes or steps; `*` = any."""
         found: set[str] = set()
         for name in self.names:
-            found.update(_subjects(getattr(params, name, name)))
+            found.update(_subjects(getattr(params, name) if name in type(params).model_fields else name))
         return frozenset(found)
 
     def why_not(self, cause: Cause, params: RuleParams) -> str | None:

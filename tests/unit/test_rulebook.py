@@ -161,7 +161,7 @@ def test_a_function_alone_is_a_rule(tmp_path: Path) -> None:
 def test_a_trigger_that_names_nothing_is_told(tmp_path: Path) -> None:
     text = 'from b24sync.automation import *\n@on("deal", changed("UF_CRM_ABSENT"))\ndef watch(deal, ctx): ...\n'
     rule = book(tmp_path, {"a.py": text}).resolved(PORTALS).rules[0]
-    assert "UF_CRM_ABSENT is neither a parameter nor a field" in rule.problems[0]
+    assert "UF_CRM_ABSENT is no parameter, and field 'UF_CRM_ABSENT' does not exist" in rule.problems[0]
 
 
 def test_a_cause_matches_or_the_reason_why_not_is_told(tmp_path: Path) -> None:
