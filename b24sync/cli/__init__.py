@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,9 @@ def _what_next(config_path: Path) -> str:
 def main() -> None:
     """Run the command line; every error becomes one message on standard error and an exit code."""
     sys.excepthook = _masked_traceback
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a title that the terminal cannot show is no fault
     # Rows of a file live long and hold no cycles: looking for some every 700 objects is a quarter of an import's time.
     gc.set_threshold(50_000, 20, 100)
     try:
@@ -95,7 +100,18 @@ def main() -> None:
     except Exception as error:
         code = _say(error)
     gc.freeze()  # the interpreter looks through all objects once more before it ends: a tenth of a second for nothing
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(_after_last_words(code if isinstance(code, int) else 0))
+
+
+def _after_last_words(code: int) -> int:
+    """The exit code: not 0 where standard output took not all of it, such as a file on a full disk."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        click.echo(f"b24sync: standard output took not everything: {error.strerror}.", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter will try again
+        return code or 1
+    return code
 
 
 def _say(error: Exception) -> int:
@@ -119,9 +135,12 @@ def _interrupted() -> int:
 def _ended(message: str, code: int) -> int:
     """The exit code; with `--json` standard output has its object however the command ends."""
     if "--json" in sys.argv:
+        from contextlib import suppress
+
         from b24sync.cli.wiring import print_error
 
-        print_error(message, code)
+        with suppress(OSError):  # that standard output takes nothing is told by its last flush
+            print_error(message, code)
     return code
 
 

@@ -100,12 +100,8 @@ def _run(
 
         write_file(report, out, form, language)
         say(f"{len(report.main.rows)} rows written to {out}")
-    if as_json:
-        from b24sync.reporting.rendering.plain import write_json
-
-        write_json(report, sys.stdout, one_line=True)
-    elif out is None:
-        _print(report, form, language)
+    if as_json or out is None:
+        _print(report, form, language, as_json=as_json)
 
 
 def _form_of(out: Path | None, *, as_json: bool) -> str:
@@ -179,17 +175,23 @@ def _filtered(app: App, scope: Scope, conditions: tuple[str, ...], directory: Di
     return replace(scope, deals=frozenset(int(row["id"]) for row in found))
 
 
-def _print(report: Report, form: str, language: str) -> None:
+def _print(report: Report, form: str, language: str, *, as_json: bool) -> None:
+    """Onto standard output. Raises ConfigError where it takes no more: a file on a full disk."""
     from b24sync.reporting.rendering.html import html_of
     from b24sync.reporting.rendering.plain import write_csv, write_json
     from b24sync.reporting.rendering.terminal import write_table
 
-    if form == "table":
-        write_table(report, sys.stdout, language)
-        return
-    if form == "html":
-        sys.stdout.write(html_of(report, language))
-    elif form == "csv":
-        write_csv(report, sys.stdout)
-    else:
-        write_json(report, sys.stdout)
+    try:
+        if as_json or form == "json":
+            write_json(report, sys.stdout, one_line=as_json)
+        elif form == "table":
+            write_table(report, sys.stdout, language)
+        elif form == "html":
+            sys.stdout.write(html_of(report, language))
+        else:
+            write_csv(report, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # who reads has seen enough
+    except OSError as error:
+        raise ConfigError(f"The report cannot be written to standard output: {error.strerror}.") from None

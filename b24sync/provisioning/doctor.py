@@ -45,6 +45,7 @@ from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Gate
 from b24sync.transport.outcomes import Done, Refused
 from b24sync.transport.protocol import Command
+from b24sync.working_dates import working_dates
 
 CONNECT_TIMEOUT_S = 5.0
 SKEW_WARNING_S, SKEW_ERROR_S = 30.0, 300.0
@@ -203,6 +204,7 @@ def _portal(patient: Patient) -> Iterator[Finding]:
     yield from _zone(patient)
     yield from _guarded("workflows", lambda: _workflows(patient))
     yield from _guarded("stage norms", lambda: _norms(patient))
+    yield from _guarded("holidays", lambda: _holidays(patient))
     yield from _guarded("fields of features", lambda: _fields(patient))
 
 
@@ -406,6 +408,12 @@ def _norms(patient: Patient) -> Iterator[Finding]:
         yield warning("stage norms", said, "correct [[stages.norm]], or make the field: portal apply")
     if not found.absent and not found.warnings:
         yield ok("stage norms", f"{len(norms)} norms fit the portal's stages")
+
+
+def _holidays(patient: Patient) -> Iterator[Finding]:
+    if any(norm.calendar == "working" for norm in patient.config.stages.norm):
+        working_dates(patient.config.recount.country)
+        yield ok("holidays", f"known for {patient.config.recount.country}: norms count working days")
 
 
 def _fields(patient: Patient) -> Iterator[Finding]:

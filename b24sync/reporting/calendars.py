@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from b24sync.errors import ConfigError
+from b24sync.working_dates import working_dates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,22 +128,3 @@ class Calendars:
 
     def date_of(self, moment: float) -> date:
         return datetime.fromtimestamp(moment, self.zone).date()
-
-
-def working_dates(country: str) -> Callable[[date], bool]:
-    """Whether a date is worked on: weekends and holidays are not, moved working days are. `RU`, `KZ`, `DE-BY` ...
-
-    Moved days are known as far as the `holidays` package knows the government's decrees.
-    """
-    import holidays
-
-    name, _, subdivision = country.partition("-")
-    try:
-        days = holidays.country_holidays(name, subdiv=subdivision or None)
-    except NotImplementedError:
-        raise ConfigError(
-            f"[recount] country = {country!r}: no holidays are known for it.",
-            ["use a country's two letters, such as RU, KZ or DE, with a region where it has its own: DE-BY"],
-        ) from None
-    is_working: Callable[[date], bool] = days.is_working_day
-    return is_working

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import BinaryIO, TypeVar
 
 T = TypeVar("T")
@@ -25,33 +26,57 @@ def _cores() -> int:
 
 @contextmanager
 def written_by_child(write: Callable[[BinaryIO], object]) -> Iterator[Callable[[], BinaryIO]]:
-    """Let a child run `write` meanwhile; what is yielded waits for its end and gives the file, at its beginning.
+    """Let a child run `write` meanwhile; what is yielded, once, waits for its end and gives the file, at its beginning.
 
-    `write` must not use what the parent has open. Where it fails it is run once more, by the parent, for its error.
+    `write` must not use what the parent has open. Where it fails, or there is no room for a child or its file, the
+    parent runs it, in memory, for its result or its error.
     """
-    with tempfile.TemporaryFile() as file:
-        pid: int | None = os.fork()
-        if pid == 0:
-            _be_the_child(write, file)
-        assert pid is not None
+    child = _begun(write)
+    if child is None:
+        yield lambda: _written(write)
+        return
+    pid, file = child
+    is_awaited = True
 
-        def result() -> BinaryIO:
-            nonlocal pid
-            if pid is not None:
-                waited, pid = pid, None
-                if os.waitpid(waited, 0)[1] != 0:
-                    file.seek(0)
-                    file.truncate()
-                    write(file)
-            file.seek(0)
-            return file
+    def result() -> BinaryIO:
+        nonlocal is_awaited
+        status = os.waitpid(pid, 0)[1]
+        is_awaited = False
+        if status != 0:
+            return _written(write)
+        file.seek(0)
+        return file
 
+    with file:
         try:
             yield result
         finally:
-            if pid is not None:
+            if is_awaited:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+
+
+def _begun(write: Callable[[BinaryIO], object]) -> tuple[int, BinaryIO] | None:
+    """The child and its file; None where the machine has no room for one of them."""
+    try:
+        file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - whoever gets it closes it
+    except OSError:
+        return None
+    try:
+        pid = os.fork()
+    except OSError:
+        file.close()
+        return None
+    if pid == 0:
+        _be_the_child(write, file)
+    return pid, file
+
+
+def _written(write: Callable[[BinaryIO], object]) -> BinaryIO:
+    file = BytesIO()
+    write(file)
+    file.seek(0)
+    return file
 
 
 def _be_the_child(write: Callable[[BinaryIO], object], file: BinaryIO) -> None:

@@ -160,7 +160,7 @@ class Refresher:
         own = {code: item[code] for code in self._own.codes if item.get(code) not in (None, "", [])}
         return {
             "id": int(item["id"]),
-            "title": str(item.get("title") or ""),
+            "title": _storable(str(item.get("title") or "")),
             "pipeline_id": pipeline_id,
             "stage_id": stage_id,
             "stage_group": self._group(str(item.get("stageSemanticId") or ""), pipeline_id, stage_id),
@@ -172,7 +172,7 @@ class Refresher:
             "created_at": min(created_at, aside) if aside else created_at,
             "moved_at": self._moment(item.get("movedTime")) or created_at,
             "updated_at": self._moment(item.get("updatedTime")) or created_at,
-            "own": json.dumps(own, ensure_ascii=False) if own else None,
+            "own": json.dumps(own) if own else None,
             "read_at": read_at,
         }
 
@@ -196,6 +196,11 @@ class Refresher:
             return None
         moment = datetime.fromisoformat(str(value))
         return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).timestamp()
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL takes no NUL, and half of a surrogate pair is no text to any store: one title must not end a night."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def timeline_of(

@@ -24,6 +24,7 @@ from b24sync.store.names import PIPELINE, STAGE, USER, Name, meant_by_norms, rea
 from b24sync.store.timelines import Timelines
 from b24sync.transport.client import PortalClient
 
+LAST_YEAR = date.max.year
 SEMANTICS: Mapping[str, str] = {"P": "process", "S": "success", "F": "failure"}
 
 
@@ -109,7 +110,8 @@ def as_of_moment(said: str | None, zone: ZoneInfo, now: float) -> float:
 
 def period(said_from: str | None, said_to: str | None, zone: ZoneInfo) -> tuple[float, float]:
     """(start, end) of a period in unix seconds; the last day is included. Raises ConfigError."""
-    start = 0.0 if said_from is None else _span(said_from, zone)[0]
+    # Before 1970 there were no deals: how people write "ever".
+    start = 0.0 if said_from is None else max(0.0, _span(said_from, zone)[0])
     end = float("inf") if said_to is None else _span(said_to, zone)[1]
     if end <= start:
         raise ConfigError(f"--from {said_from} --to {said_to}: the period ends before it begins.")
@@ -123,8 +125,11 @@ def _span(said: str, zone: ZoneInfo) -> tuple[float, float]:
             day: date = datetime.strptime(said, form).date()
         except ValueError:
             continue
-        begin, end = (datetime(one.year, one.month, one.day, tzinfo=zone) for one in (day, day + timedelta(days=1)))
-        return begin.timestamp(), end.timestamp()
+        begin = datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
+        if day.year == LAST_YEAR:
+            return begin, float("inf")  # how people write "never"
+        after = day + timedelta(days=1)
+        return begin, datetime(after.year, after.month, after.day, tzinfo=zone).timestamp()
     try:
         moment = datetime.fromisoformat(said)
     except ValueError:

@@ -134,6 +134,16 @@ def test_norms_mean_to_doctor_what_they_mean_to_the_recount(desk: Desk) -> None:
     assert (recounted.code, ended.code) == (0, 0), ended
 
 
+def test_a_country_without_known_holidays_is_told_before_the_night(desk: Desk) -> None:
+    norm = EVERYTHING[EVERYTHING.index("[[stages.norm]]") :]
+    desk.configure(f'{norm}\n[recount]\ncountry = "Россия"\n')
+    ended = desk.run("doctor", "--json")
+    assert ended.code == 78, ended
+    assert "country = 'Россия': no holidays are known" in found(ended, "error")["holidays"]
+    desk.configure(norm)
+    assert "known for RU" in found(desk.run("doctor", "--json"), "ok")["holidays"]
+
+
 def test_a_clock_and_a_zone_that_differ_are_told(tmp_path: Path) -> None:
     with running_sandbox(plan="off") as sandbox:
         desk = Desk(tmp_path, sandbox)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 
 import pytest
 from nights import EXPERTISE, FAST, HANDOVER, NEW, OWN_DAYS, WON, ZONE, NightDesk, deal, seed_of
-from sandbox_process import SandboxProcess, running_sandbox
+from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
 DEALS = [
     deal(WON, created=40, moved=35, assignedById=3),  # 1
@@ -129,6 +132,37 @@ def test_the_suffix_of_a_file_says_its_format(desk: NightDesk) -> None:
     assert ended.code == 0 and "rows written to" in ended.stderr, ended
     assert out.read_bytes().startswith(b"PK")
     assert desk.run("report", "stages", "--offline", "--format", "csv").stdout.startswith("pipeline,stage,")
+
+
+def test_never_is_the_last_day_there_is(desk: NightDesk) -> None:
+    assert len(rows(desk, "delays", "--offline", "--from", "0001-01-01", "--to", "9999-12-31")) >= len(DEALS)
+    for name in ("table", "html"):
+        ended = desk.run(
+            "report", "delays", "--offline", "--from", "01.01.0001", "--to", "31.12.9999", "--format", name
+        )
+        assert ended.code == 0, ended
+
+
+@pytest.mark.parametrize("form", ["--json", "--format=csv", "--format=table", "--format=html"])
+def test_a_terminal_that_lacks_a_letter_and_a_full_disk(desk: NightDesk, form: str) -> None:
+    report = [sys.executable, "-m", "b24sync", "--config", str(desk.folder / "config.toml")]
+    report += ["report", "delays", "--offline", form]
+    plain = subprocess.run(report, cwd=PROJECT, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert plain.returncode == 0, plain
+    if form == "--json":
+        assert "Экспертиза" in {row["stage"] for row in json.loads(plain.stdout)}
+    else:
+        assert b"\\u042d" in plain.stdout
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(report, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE)
+    assert ended.returncode == 78, ended
+    assert b"The report cannot be written to standard output: No space left" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+def test_a_title_that_no_store_takes(desk: NightDesk, portal: SandboxProcess) -> None:
+    portal.act("item.add", fields={"title": "a\0b", "categoryId": 1, "stageId": NEW})
+    assert "ab" in {row["title"] for row in rows(desk, "delays")}
 
 
 def test_without_the_portal_the_report_tells_what_was_known(tmp_path: Path) -> None:

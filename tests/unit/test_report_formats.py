@@ -29,7 +29,7 @@ from b24sync.reporting.rendering.html import html_of
 from b24sync.reporting.rendering.plain import write_csv, write_json
 from b24sync.reporting.rendering.terminal import write_table
 from b24sync.reporting.reports import Names, Reporter
-from b24sync.reporting.tables import Report
+from b24sync.reporting.tables import Column, Report, Table
 from b24sync.store.names import read_names
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -251,3 +251,10 @@ def test_as_of_a_past_day_later_moves_have_not_happened(made: Any) -> None:
         ("Новая заявка", 1, 1, 0),
         ("Экспертиза", 1, 0, 1),
     ]
+
+
+def test_a_text_longer_than_a_cell_is_cut_there(tmp_path: Path) -> None:
+    path = tmp_path / "long.xlsx"
+    columns = [Column("deal_id", "id"), Column("title", "text")]
+    write_file(Report(Table("delays", columns, [(1, "L" * 40_000)]), AS_OF, MOSCOW), path, "xlsx", "ru")
+    assert CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[-1] == [1, "L" * 32_767]

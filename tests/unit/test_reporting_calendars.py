@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b24sync.errors import ConfigError
-from b24sync.reporting.calendars import Calendars, DayCount, working_dates
+from b24sync.reporting.calendars import Calendars, DayCount
 from b24sync.reporting.norms import Norm, NormBook
+from b24sync.working_dates import working_dates
 
 MOSCOW, BERLIN, APIA = ZoneInfo("Europe/Moscow"), ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Apia")
 RU = Calendars(MOSCOW, "RU")

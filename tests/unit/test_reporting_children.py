@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -78,6 +79,47 @@ def test_where_a_child_fails_the_parent_does_it_and_its_error_is_told() -> None:
         assert written().read() == b"half and half"
     with made_by_child(lambda: 1 // 0) as made, pytest.raises(ZeroDivisionError):
         made()
+
+
+@pytest.mark.parametrize("lacking", ["a folder for its file", "a process", "room for what it makes"])
+def test_where_there_is_no_room_for_a_child_the_parent_does_it(monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+    asked: list[str] = []
+
+    def full(*_: object) -> int:
+        asked.append(lacking)
+        raise OSError(28, "No space left on device")
+
+    class _Full(io.BytesIO):
+        write = full
+
+    place, name, put = {
+        "a folder for its file": (tempfile, "TemporaryFile", full),
+        "a process": (os, "fork", full),
+        "room for what it makes": (tempfile, "TemporaryFile", _Full),
+    }[lacking]
+    monkeypatch.setattr(place, name, put)
+    parent = os.getpid()
+    with made_by_child(lambda: os.getpid()) as made:
+        assert made() == parent
+    assert len(asked) == (lacking != "room for what it makes")
+
+
+def test_a_parent_that_is_interrupted_while_it_waits_leaves_no_child(
+    born: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, asked = os.waitpid, []
+
+    def interrupted(pid: int, options: int) -> tuple[int, int]:
+        asked.append(pid)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return wait(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", interrupted)
+    with pytest.raises(KeyboardInterrupt), made_by_child(lambda: time.sleep(60)) as made:
+        made()
+    assert asked == [*born, *born]
+    assert is_gone(*born)
 
 
 def test_a_parent_that_is_interrupted_leaves_no_child(born: list[int]) -> None:
@@ -183,3 +225,16 @@ def test_two_processes_make_the_same_report(
     monkeypatch.setattr(plain, "can_have_child", lambda: False)
     assert in_two == [said(alone, one_line=one_line) for one_line in (True, False)]
     assert len(forks) == 3
+
+
+@pytest.mark.parametrize("name", ["delays", "responsible", "stages"])
+def test_the_child_has_a_connection_of_its_own(any_store: Store, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    tables = Timelines(any_store, PORTAL)
+    fill(tables)
+    book = NormBook(NORMS, Calendars(MOSCOW, "RU"))
+    reporter = Reporter(Scope(AS_OF), book, Names([]), MOSCOW, "ru")
+    alone = list(reporter.make(name, tables).records())
+    monkeypatch.setattr(reports_module, "WORTH_A_CHILD", 2)
+    monkeypatch.setattr(reports_module, "can_have_child", lambda: True)
+    assert alone and list(reporter.make(name, tables).records()) == alone
+    assert tables.middle_deal()[0] == 300

@@ -19,9 +19,12 @@ FLAGS = {True: "true", False: "false"}
 
 
 def write_json(report: Report, out: TextIO, *, one_line: bool = False) -> None:
-    """A list of objects, one a line, or all of it on one line. Flat memory where `out` takes UTF-8."""
+    """A list of objects, one a line, or all of it on one line: UTF-8, whatever else is written to `out`.
+
+    Flat memory where `out` is a file.
+    """
     between = b"," if one_line else b",\n"
-    if isinstance(out, TextIOWrapper) and out.encoding.lower() in ("utf-8", "utf8"):
+    if isinstance(out, TextIOWrapper):
         out.flush()
         _write_list(report, out.buffer, between)
     else:

@@ -13,6 +13,8 @@ HEADER_ROW = 2
 """Above it the heading and an empty row."""
 MOST_ROWS = 1_048_570
 """A sheet has 1,048,576 rows."""
+LONGEST_TEXT = 32_767
+"""A cell takes no longer one, and would stay empty."""
 WIDTHS = {"title": 42, "pipeline": 20, "stage": 24, "name": 28, "entered_at": 17, "left_at": 17}
 COLOURS = ("#2F6DB5", "#E08A1E", "#8A8A8A")
 
@@ -83,7 +85,7 @@ def _write_cell(
             sheet.write_string(row, index, word(ABSENT[column.key], language))
     elif column.kind == "text":
         # Never a formula or a link, whatever a title begins with.
-        sheet.write_string(row, index, value)
+        sheet.write_string(row, index, value[:LONGEST_TEXT])
     elif column.kind == "flag":
         sheet.write_boolean(row, index, value)
     elif column.kind == "moment":
