@@ -89,13 +89,14 @@ class Names:
                 self._users[int(name.id)] = name.name
 
     def pipeline(self, pipeline_id: int) -> str:
-        return self._pipelines[pipeline_id].name if pipeline_id in self._pipelines else str(pipeline_id)
+        known = self._pipelines.get(pipeline_id)
+        return (known.name if known else "") or str(pipeline_id)
 
     def stage(self, pipeline_id: int, stage_id: str) -> str | None:
         if stage_id == UNKNOWN:
             return None
         known = self.stages.get((pipeline_id, stage_id))
-        return known.name if known else stage_id
+        return (known.name if known else "") or stage_id
 
     def user(self, user_id: int) -> str | None:
         """None where a deal has nobody."""

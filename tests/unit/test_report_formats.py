@@ -30,7 +30,7 @@ from b24sync.reporting.rendering.plain import write_csv, write_json
 from b24sync.reporting.rendering.terminal import write_table
 from b24sync.reporting.reports import Names, Reporter
 from b24sync.reporting.tables import Column, Report, Table
-from b24sync.store.names import read_names
+from b24sync.store.names import PIPELINE, STAGE, USER, Name, read_names
 
 GOLDEN = Path(__file__).parent / "golden"
 AS_OF = at("2026-11-25T12:00")
@@ -258,3 +258,10 @@ def test_a_text_longer_than_a_cell_is_cut_there(tmp_path: Path) -> None:
     columns = [Column("deal_id", "id"), Column("title", "text")]
     write_file(Report(Table("delays", columns, [(1, "L" * 40_000)]), AS_OF, MOSCOW), path, "xlsx", "ru")
     assert CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[-1] == [1, "L" * 32_767]
+
+
+def test_what_has_no_name_goes_by_its_id() -> None:
+    names = Names([Name(PIPELINE, "1", ""), Name(STAGE, "C1:NEW", "", 1), Name(USER, "5", "Пётр Зайцев")])
+    assert (names.pipeline(1), names.pipeline(9)) == ("1", "9")
+    assert (names.stage(1, "C1:NEW"), names.stage(9, "C9:NEW"), names.stage(1, "")) == ("C1:NEW", "C9:NEW", None)
+    assert (names.user(5), names.user(9), names.user(0)) == ("Пётр Зайцев", "9", None)
