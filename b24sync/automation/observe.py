@@ -32,7 +32,7 @@ from b24sync.store.causes import CauseRow, Causes
 from b24sync.store.engine import Store
 from b24sync.store.lanes import Lanes, Message
 from b24sync.store.snapshots import Snapshot, Snapshots
-from b24sync.store.stage_entries import Move, Sighting, note_moves
+from b24sync.store.stage_entries import FIRST_LOOK, Move, Sighting, note_moves
 
 _PLACE = ("stageId", "categoryId")
 OLD, NEW, IMPORTED = "old", "new", "imported"
@@ -183,13 +183,17 @@ class Observer:
         """What the history tells; where it tells nothing of an item, what the look itself shows."""
         told = {sighting.entity_id for sighting in history}
         silent = {item.entity_id: item for item in seen if item.entity_id not in told and item.row is not None}
-        looks = [
-            Sighting(item_id, str(item.row["stageId"]))
-            for item_id, item in silent.items()
-            if item.row is not None and item.row.get("stageId")
-        ]
+        looks: dict[str, list[Sighting]] = {source[:16]: [], FIRST_LOOK: []}
+        for item_id, item in silent.items():
+            if item.row is not None and item.row.get("stageId"):
+                known = item.first_seen_as == OLD
+                looks[source[:16] if known else FIRST_LOOK].append(Sighting(item_id, str(item.row["stageId"])))
         rows = note_moves(self._store, connection, self._portal, entity, history, source="history", at=at)
-        moves = note_moves(self._store, connection, self._portal, entity, looks, source=source[:16], at=at)
+        moves = [
+            move
+            for name, seen_so in looks.items()
+            for move in note_moves(self._store, connection, self._portal, entity, seen_so, source=name, at=at)
+        ]
         # What is seen for the first time entered its stage, although whoever made it has noted that stage already:
         # else its row of the history, read later, would count as a move of a known item.
         telling = [

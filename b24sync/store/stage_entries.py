@@ -16,6 +16,9 @@ from b24sync.store.engine import Store
 from b24sync.store.ledger import CHUNK
 from b24sync.store.tables import stage_entries
 
+FIRST_LOOK = "first look"
+"""Source of a look at an item that was made while its history is read: every row of it is still to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -42,6 +45,7 @@ class _Entry:
     stage: str
     n: int
     history_id: int | None
+    is_first_look: bool = False
     stored_seq: int | None = None
     """Where it stands in the table; None = new."""
     stored_history_id: int | None = None
@@ -83,7 +87,7 @@ def note_moves(
         piece = ids[start : start + CHUNK]
         entries = _read(connection, portal, entity, piece)
         for item_id in piece:
-            moves += _note(entries[item_id], by_item[item_id])
+            moves += _note(entries[item_id], by_item[item_id], is_first_look=source == FIRST_LOOK)
         _write(store, connection, {"portal": portal, "entity": entity}, entries, source, at)
     return moves
 
@@ -100,7 +104,7 @@ def note_created(
         store.many(connection, store.insert(stage_entries).on_conflict_do_nothing(), rows)
 
 
-def _note(entries: list[_Entry], seen: Sequence[Sighting]) -> list[Move]:
+def _note(entries: list[_Entry], seen: Sequence[Sighting], *, is_first_look: bool) -> list[Move]:
     """Work the sightings of one item into its entries."""
     known = {entry.history_id: entry for entry in entries if entry.history_id is not None}
     moves = []
@@ -112,7 +116,7 @@ def _note(entries: list[_Entry], seen: Sequence[Sighting]) -> list[Move]:
             entry = _noted_before(entries, place, sighting)
             if entry is None:
                 n = 1 + max((other.n for other in entries if other.stage == sighting.stage), default=0)
-                entry, fresh = _Entry(sighting.stage, n, sighting.history_id), True
+                entry, fresh = _Entry(sighting.stage, n, sighting.history_id, is_first_look), True
                 entries.insert(place, entry)
             elif sighting.history_id is not None:
                 entry.history_id = entry.history_id or sighting.history_id
@@ -126,10 +130,11 @@ def _note(entries: list[_Entry], seen: Sequence[Sighting]) -> list[Move]:
 def _told(entries: Sequence[_Entry]) -> int:
     """Where the next row of the history belongs: before the stays that were only looked at and not told yet.
 
-    An item's first entry is not one of these: its row is older than all that is read.
+    An item's first entry is not one of these, unless it is a first look: its row is older than all that is read.
     """
     rows = [index for index, entry in enumerate(entries) if entry.history_id is not None]
-    return max(rows[-1] + 1 if rows else 0, min(1, len(entries)))
+    is_older = bool(entries) and not entries[0].is_first_look
+    return max(rows[-1] + 1 if rows else 0, int(is_older))
 
 
 def _noted_before(entries: list[_Entry], place: int, sighting: Sighting) -> _Entry | None:
@@ -155,11 +160,11 @@ def _index(entries: Sequence[_Entry], wanted: _Entry) -> int:
 def _read(connection: Connection, portal: str, entity: str, ids: Sequence[int]) -> dict[int, list[_Entry]]:
     table = stage_entries
     found: dict[int, list[_Entry]] = {item_id: [] for item_id in ids}
-    query = select(table.c.entity_id, table.c.seq, table.c.stage, table.c.n, table.c.history_id).where(
-        table.c.portal == portal, table.c.entity == entity, table.c.entity_id.in_(ids)
-    )
+    columns = (table.c.entity_id, table.c.seq, table.c.stage, table.c.n, table.c.history_id, table.c.source)
+    query = select(*columns).where(table.c.portal == portal, table.c.entity == entity, table.c.entity_id.in_(ids))
     for row in connection.execute(query.order_by(table.c.entity_id, table.c.seq)):
-        found[row.entity_id].append(_Entry(row.stage, row.n, row.history_id, row.seq, row.history_id))
+        is_first_look = row.source == FIRST_LOOK
+        found[row.entity_id].append(_Entry(row.stage, row.n, row.history_id, is_first_look, row.seq, row.history_id))
     return found
 
 

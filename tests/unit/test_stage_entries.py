@@ -13,7 +13,7 @@ from migrated_store import migrated_store
 from sqlalchemy import select
 
 from b24sync.store.engine import Store
-from b24sync.store.stage_entries import Move, Sighting, note_created, note_entries, note_moves
+from b24sync.store.stage_entries import FIRST_LOOK, Move, Sighting, note_created, note_entries, note_moves
 from b24sync.store.tables import stage_entries
 
 
@@ -130,21 +130,38 @@ def test_a_row_of_a_stay_before_the_one_that_was_looked_at_is_the_first_of_its_s
     assert entries(store, 1) == [("A", 1), ("B", 1), ("C", 1), ("B", 2)]
 
 
+def test_stages_passed_before_the_first_look_at_a_new_deal_are_told_by_rows_that_come_late(store: Store) -> None:
+    """Made in A, moved to B, seen in B; its rows come later: B was entered once."""
+    with store.write() as connection:
+        note_moves(store, connection, "main", "deal", [Sighting(1, "B")], source=FIRST_LOOK, at=1.0)
+    moves = note_rows(store, (11, "A"), (12, "B"))
+    assert [(move.stage, move.n, move.left) for move in moves] == [("A", 1, None), ("B", 1, ("A", 1))]
+    assert entries(store, 1) == [("A", 1), ("B", 1)]
+
+
 steps = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["look", "first", "second"])), min_size=1, max_size=12)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(passed=st.lists(st.sampled_from("ABC"), min_size=1, max_size=12), steps=steps)
+@given(passed=st.lists(st.sampled_from("ABC"), min_size=1, max_size=12), steps=steps, first=st.integers(0, 12))
 def test_two_readers_of_the_history_and_any_looks_number_every_stay_alike(
-    store: Store, passed: list[str], steps: list[tuple[int, str]]
+    store: Store, passed: list[str], steps: list[tuple[int, str]], first: int
 ) -> None:
-    """Row k of the history is the k-th stay; both readers have cursors of their own, looks come at any time."""
+    """Row k of the history is the k-th stay; both readers have cursors of their own, looks come at any time.
+
+    `first`: the stay in which a new deal is first looked at; 0 for one whose first row was read.
+    """
     stages = [stage for stage, _ in groupby(passed)]
     expected = [(stage, stages[: index + 1].count(stage)) for index, stage in enumerate(stages)]
     with store.write() as connection:
         connection.execute(stage_entries.delete())
-    note_rows(store, (1, stages[0]))
-    cursors, now = {"first": 1, "second": 0}, 1
+    now = min(max(first, 1), len(stages))
+    cursors = {"first": 0 if first else 1, "second": 0}
+    if first:
+        with store.write() as connection:
+            note_moves(store, connection, "main", "deal", [Sighting(1, stages[now - 1])], source=FIRST_LOOK, at=1.0)
+    else:
+        note_rows(store, (1, stages[0]))
     for moved, who in [*steps, (len(stages), "look"), (0, "first"), (0, "second")]:
         now = min(now + moved, len(stages))
         if who == "look":
