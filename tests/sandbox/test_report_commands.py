@@ -20,7 +20,7 @@ DEALS = [
     deal(EXPERTISE, created=30, moved=10, opportunity=500_000),  # 2
     deal(EXPERTISE, created=20, moved=3, assignedById=3, **{OWN_DAYS: 1}),  # 3
     deal(HANDOVER, created=5),  # 4
-    deal(NEW, created=1),  # 5
+    deal(NEW, created=1.5),  # 5
 ]
 
 
