@@ -276,7 +276,6 @@ def _fields(result: Any) -> dict[str, FieldInfo]:
     found = {}
     for name, row in rows.items():
         code = str(row.get("upperName") or name) if str(name).startswith("ufCrm") else str(name)
-        items = row.get("items") or []
         found[code] = FieldInfo(
             code,
             str(row.get("type") or ""),
@@ -284,7 +283,10 @@ def _fields(result: Any) -> dict[str, FieldInfo]:
             _yes(row.get("isReadOnly")),
             _yes(row.get("isRequired")),
             str(row.get("title") or ""),
-            {int(item["ID"]): str(item["VALUE"]) for item in items if isinstance(item, Mapping)},
+            {
+                int(item.get("ID") or item["id"]): str(item["VALUE"] if "VALUE" in item else item.get("value"))
+                for item in items_of(row.get("items"))
+            },
             row.get("settings") if isinstance(row.get("settings"), Mapping) else {},
             str(row.get("statusType") or ""),
         )

@@ -21,7 +21,7 @@ PageAfter = Callable[[int | str], Command]
 def items_of(result: Any) -> list[dict[str, Any]]:
     """The rows of a list answer, whichever wrapper the method uses; PHP may make a map of a list."""
     if isinstance(result, Mapping):
-        result = next((result[name] for name in WRAPPERS if isinstance(result.get(name), list | Mapping)), [])
+        result = next((result[name] for name in WRAPPERS if isinstance(result.get(name), list | Mapping)), result)
     rows = result.values() if isinstance(result, Mapping) else result
     return [row for row in rows if isinstance(row, dict)] if isinstance(result, list | Mapping) else []
 

@@ -122,6 +122,19 @@ class FieldSpec(Closed):
         """The field in the ledger's keys."""
         return f"{self.entity}/{self.code}"
 
+    def is_served_by(self, kind: str) -> bool:
+        """Whether a field of this type in the portal will do."""
+        return kind == self.type
+
+
+class FeatureField(FieldSpec):
+    """A field that the configuration names, not a blueprint: one that is there already may be `also` of these types."""
+
+    also: tuple[FieldType, ...] = ()
+
+    def is_served_by(self, kind: str) -> bool:
+        return kind == self.type or kind in self.also
+
 
 class Blueprint(Closed):
     types: tuple[TypeSpec, ...] = ()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from b24sync.config import Config
 from b24sync.portal.companies import GROUP_FIELD
 from b24sync.portal.stage_fields import DAYS_LEFT, OVERDUE_TOTAL, PLAN_END, STAGE_START
-from b24sync.provisioning.blueprint import FieldSpec
+from b24sync.provisioning.blueprint import FeatureField, FieldSpec, FieldType
 
 GROUP_RULES = ("client_group", "client_group_task")
 
@@ -53,12 +54,14 @@ def rule_is_on(config: Config, name: str) -> bool:
 
 def _import_fields(config: Config) -> list[FieldSpec]:
     code = config.imports.history_fallback
-    return [_field("deal", code, "datetime", "Создана в источнике")] if code else []
+    return [_field("deal", code, "datetime", "Создана в источнике", also=("date", "string"))] if code else []
 
 
 def _trace_fields(config: Config) -> list[FieldSpec]:
     return [
-        _field("deal", line.trace, "string", "След бизнес-процесса") for line in config.workflows.start if line.trace
+        _field("deal", line.trace, "string", "След бизнес-процесса", also=get_args(FieldType))
+        for line in config.workflows.start
+        if line.trace
     ]
 
 
@@ -68,7 +71,9 @@ def _group_fields(_config: Config) -> list[FieldSpec]:
 
 def _stage_fields(config: Config) -> list[FieldSpec]:
     own = [
-        _field("deal", norm.field, "double", f"План дней: {norm.stage}") for norm in config.stages.norm if norm.field
+        _field("deal", norm.field, "double", f"План дней: {norm.stage}", also=("integer", "string"))
+        for norm in config.stages.norm
+        if norm.field
     ]
     return [
         _field("deal", STAGE_START, "datetime", "Стадия начата"),
@@ -80,29 +85,31 @@ def _stage_fields(config: Config) -> list[FieldSpec]:
 
 
 RULE_FIELDS = (
-    ("callback", "UF_CRM_CALLBACK_AT", "datetime", "Дата перезвона"),
-    ("refusal", "UF_CRM_REFUSED", "boolean", "Отказ"),
+    ("callback", "UF_CRM_CALLBACK_AT", "datetime", "Дата перезвона", ("date",)),
+    ("refusal", "UF_CRM_REFUSED", "boolean", "Отказ", ("enumeration",)),
 )
-"""Bundled rules with a parameter `field`: by default they look for this label."""
+"""Bundled rules with a parameter `field`: by default they look for this label. Last: other types they can read."""
 
 
 def _rule_fields(config: Config) -> list[FieldSpec]:
     found = []
-    for rule, _, kind, label in RULE_FIELDS:
+    for rule, _, kind, label, also in RULE_FIELDS:
         code = config.rules[rule].get("field") if rule_is_on(config, rule) else None
         if isinstance(code, str) and code.startswith("UF_CRM_"):
-            found.append(_field("deal", code, kind, label))
+            found.append(_field("deal", code, kind, label, also=also))
     return found
 
 
 def labelled_fields(config: Config) -> list[FieldSpec]:
     """Fields that enabled rules know by their label alone: needed where nothing in the portal is called so."""
     on = [row for row in RULE_FIELDS if rule_is_on(config, row[0]) and "field" not in config.rules[row[0]]]
-    return [_field("deal", code, kind, label) for _, code, kind, label in on]
+    return [_field("deal", code, kind, label, also=also) for _, code, kind, label, also in on]
 
 
-def _field(entity: str, code: str, kind: str, label: str) -> FieldSpec:
-    return FieldSpec.model_validate({"entity": entity, "code": code, "type": kind, "label": label})
+def _field(entity: str, code: str, kind: str, label: str, *, also: Sequence[str] = ()) -> FieldSpec:
+    return FeatureField.model_validate(
+        {"entity": entity, "code": code, "type": kind, "label": label, "also": tuple(also)}
+    )
 
 
 # -- which feature is on --------------------------------------------------------------------------------

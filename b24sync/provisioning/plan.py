@@ -12,7 +12,7 @@ from b24sync.portal.smart_processes import TypeRow
 from b24sync.portal.structure import PipelineRow, StageRow
 from b24sync.portal.userfields import UserFieldRow, ValueRow, field_params
 from b24sync.portal.words import is_yes
-from b24sync.provisioning.blueprint import Blueprint, FieldSpec, PipelineSpec, TypeSpec
+from b24sync.provisioning.blueprint import Blueprint, FeatureField, FieldSpec, PipelineSpec, TypeSpec
 from b24sync.provisioning.made import FIELD, PIPELINE, TYPE, Made
 from b24sync.provisioning.present import Entity, Pipeline, Present
 from b24sync.provisioning.stages import StageChanges, stage_changes
@@ -335,10 +335,12 @@ def _compare_field(plan: StructurePlan, spec: FieldSpec, blueprint: Blueprint, p
     if entity is None or row is None:
         plan.steps.append(MakeField(spec))
         return
-    if row.type != spec.type or row.multiple != spec.multiple:
+    if not spec.is_served_by(row.type) or row.multiple != spec.multiple:
         shape = f"{row.type}{', multiple' if row.multiple else ''}"
         plan.conflicts.append(f"field {spec.code} of {spec.entity} exists as {shape}: type cannot change")
         return
+    if isinstance(spec, FeatureField) and not made.has(FIELD, row.id):
+        return  # the configuration says which field it is, not how it looks
     known = {normal(value.value) for value in row.values}
     new = tuple(value.value for value in spec.values if normal(value.value) not in known)
     if new:

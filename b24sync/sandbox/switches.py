@@ -123,6 +123,11 @@ class Switches:
     unknown_enum_value: str = switch(
         "refuse", "silent: api-reference/crm/data-types.md", "refuse | drop: an element that the list user field lacks"
     )
+    enum_items_shape: str = switch(
+        "list",
+        "silent: api-reference/crm/data-types.md prints a list; PHP makes a map of one that is keyed by ids",
+        "list | map: the elements of a list user field in crm.item.fields",
+    )
     unknown_link_value: str = switch(
         "refuse",
         "silent: api-reference/crm/universal/crm-item-add.md",

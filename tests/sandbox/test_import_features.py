@@ -86,6 +86,14 @@ def test_names_become_ids_and_a_company_is_made_once_for_all_rows_that_name_it(d
     assert deals["1"]["UF_CRM_QUALITY"]
 
 
+def test_list_elements_that_come_as_a_map_are_known_too(desk: Desk) -> None:
+    desk.sandbox.switch(enum_items_shape="map")
+    file = desk.table("d.csv", HEADER, [["1", "А", "Новая", "Вера", "", "горячий"]])
+    ended = desk.run_import(file, desk.file("m.toml", MAPPING))
+    assert (ended.code, ended.result["created"]) == (0, 1), ended
+    assert desk.items(2, "UF_CRM_QUALITY")[0]["UF_CRM_QUALITY"]
+
+
 def test_every_miss_is_told_before_the_first_write_and_refuses_only_its_rows(desk: Desk) -> None:
     rows = [
         ["1", "А", "Новоя", "Вера", "", ""],

@@ -184,6 +184,21 @@ def test_the_fields_that_enabled_features_need_are_made_too(desk: Desk) -> None:
     assert list(fields(desk, "company")) == ["UF_CRM_B24SYNC_GROUP"]
 
 
+def test_a_field_that_the_configuration_names_and_the_portal_has_is_taken_as_it_is(desk: Desk) -> None:
+    desk.configure(FEATURES.replace('blueprint = "blueprint.toml"\n', "", 1))
+    theirs = {"CALLED": "datetime", "PLAN_REVIEW": "integer", "REFUSED": "enumeration"}
+    for name, kind in theirs.items():
+        desk.sandbox.rest(
+            "crm.deal.userfield.add", {"fields": {"FIELD_NAME": name, "USER_TYPE_ID": kind, "LABEL": f"Их {name}"}}
+        )
+    ended = desk.run("portal", "apply", "--yes")
+    assert ended.code == 0, ended
+    kinds = {code: row["USER_TYPE_ID"] for code, row in fields(desk).items()}
+    assert {f"UF_CRM_{name}": kind for name, kind in theirs.items()}.items() <= kinds.items()
+    assert desk.run("portal", "plan", "--json").result == NOTHING
+    assert desk.run("portal", "drift").code == 0
+
+
 def test_a_rule_that_knows_its_field_by_the_label_gets_one_only_where_nothing_is_called_so(desk: Desk) -> None:
     desk.configure("[rules.callback]\n[rules.refusal]\n")
     desk.sandbox.rest(

@@ -51,11 +51,17 @@ def extras(portal: Portal, entity: EntityType, field: Field) -> dict[str, Any]:
     definition = definition_of(portal, entity, field)
     if definition is not None:
         if definition.type == "enumeration":
-            found["items"] = [{"ID": str(value.id), "VALUE": value.value} for value in definition.values]
+            found["items"] = elements(portal, definition)
         found["settings"] = dict(definition.settings)
         label = definition.label() or definition.name
         found.update(listLabel=label, formLabel=label, filterLabel=label)
     return found
+
+
+def elements(portal: Portal, definition: UserField) -> list[dict[str, str]] | dict[str, dict[str, str]]:
+    """The elements of a list field, each with its id as text."""
+    rows = [{"ID": str(value.id), "VALUE": value.value} for value in definition.values]
+    return {row["ID"]: row for row in rows} if portal.switches.enum_items_shape == "map" and rows else rows
 
 
 def item_descriptor(portal: Portal, entity: EntityType, field: Field) -> dict[str, Any]:
