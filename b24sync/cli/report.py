@@ -87,8 +87,9 @@ def _run(
     gc.disable()
     with opened(options) as app:
         zone = app.portal_config.zone
-        as_of = as_of_moment(said_as_of, zone, app.clock.wall_s())
-        start, end = period(said_from, said_to, zone)
+        now = app.clock.wall_s()
+        as_of = as_of_moment(said_as_of, zone, now)
+        start, end = period(said_from, said_to, zone, now)
         live = None if offline else _refreshed(app)
         scope = _chosen(app, Scope(as_of, start, end), pipelines, people, companies)
         if conditions:

@@ -108,13 +108,15 @@ def as_of_moment(said: str | None, zone: ZoneInfo, now: float) -> float:
     return min(end, now)
 
 
-def period(said_from: str | None, said_to: str | None, zone: ZoneInfo) -> tuple[float, float]:
-    """(start, end) of a period in unix seconds; the last day is included. Raises ConfigError."""
+def period(said_from: str | None, said_to: str | None, zone: ZoneInfo, now: float) -> tuple[float, float]:
+    """(start, end) of a period in unix seconds; the last day is included, and may be to come. Raises ConfigError."""
     # Before 1970 there were no deals: how people write "ever".
     start = 0.0 if said_from is None else max(0.0, _span(said_from, zone)[0])
     end = float("inf") if said_to is None else _span(said_to, zone)[1]
     if end <= start:
         raise ConfigError(f"--from {said_from} --to {said_to}: the period ends before it begins.")
+    if start > now:
+        raise ConfigError(f"--from {said_from} lies in the future: nothing has happened yet in such a period.")
     return start, end
 
 

@@ -93,6 +93,8 @@ def test_mistakes_are_told_with_what_is_near(desk: NightDesk) -> None:
         (["--pipeline", "Проект"], "nearest: Проекты", 78),
         (["--responsible", "Зайцева"], "There is no user 'Зайцева'", 78),
         (["--as-of", "2099-01-01"], "lies in the future", 78),
+        (["--from", "2099-01-01"], "lies in the future", 78),
+        (["--from", "2099-01-01", "--to", "2099-01-31"], "lies in the future", 78),
         (["--from", "25.11.2026", "--to", "24.11.2026"], "ends before it begins", 78),
         (["--format", "xlsx"], "needs --out", 2),
     ):
