@@ -293,7 +293,7 @@ class Dispatcher:
         type_id = type_id_of(entity)
         assert type_id is not None
         try:
-            found, ended = rows_of(ahead, look.also, type_id) if ahead else ([], False)
+            found, ended = rows_of(ahead, look.also) if ahead else ([], False)
             if not ended:
                 after = found[-1][0] if found else int(cursor)
                 left = max(0, moved - len(found))

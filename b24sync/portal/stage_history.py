@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from b24sync.portal.items import DEAL, LEAD
@@ -12,6 +14,8 @@ from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
 from b24sync.transport.outcomes import Outcome
 from b24sync.transport.protocol import Command
+
+LOG = logging.getLogger("b24sync.stage_history")
 
 METHOD = "crm.stagehistory.list"
 WHOLE = ["ID", "TYPE_ID", "OWNER_ID", "CREATED_TIME", "CATEGORY_ID", "STAGE_SEMANTIC_ID", "STAGE_ID"]
@@ -45,10 +49,12 @@ def rows_after(
     `expected`: about how many there will be.
 
     Ids arrive as numbers or as text (recorded answers and the documentation differ). Leads have STATUS_ID.
+    Rows that do not tell whose they are and which stage it was are left out, and told of once.
     """
     stage = "STATUS_ID" if entity_type_id == LEAD else "STAGE_ID"
     for row in _walk(client, after, ["ID", "OWNER_ID", stage], entity_type_id, priority, expected):
-        yield int(row["ID"]), int(row["OWNER_ID"]), str(row[stage])
+        if _tells(row, "OWNER_ID"):
+            yield _place(row)
 
 
 def pages_after(after: int, entity_type_id: int, pages: int) -> dict[str, Command]:
@@ -57,24 +63,44 @@ def pages_after(after: int, entity_type_id: int, pages: int) -> dict[str, Comman
     return chained_commands(_pages(select, entity_type_id), "ID", after, pages, prefix=f"h{entity_type_id}_")
 
 
-def rows_of(
-    commands: Mapping[str, Command], answers: Mapping[str, Outcome], entity_type_id: int
-) -> tuple[list[tuple[int, int, str]], bool]:
+def rows_of(commands: Mapping[str, Command], answers: Mapping[str, Outcome]) -> tuple[list[tuple[int, int, str]], bool]:
     """What `pages_after` brought, as `rows_after` has it, and whether that is all. Raises PortalRefused."""
     rows, ended = chained_rows(commands, answers)
-    stage = "STATUS_ID" if entity_type_id == LEAD else "STAGE_ID"
-    return [(int(row["ID"]), int(row["OWNER_ID"]), str(row[stage])) for row in rows], ended
+    return [_place(row) for row in rows if _tells(row, "OWNER_ID")], ended
 
 
 def history_after(client: PortalClient, after: int) -> Iterator[HistoryRow]:
-    """Every row above `after` whole, oldest first, of all kinds. Cost: one request per 2,500 rows."""
+    """Every row above `after` whole, oldest first, of all kinds. Cost: one request per 2,500 rows.
+
+    Rows that do not tell whose they are, when and which stage it was are left out, and told of once.
+    """
     for row in _walk(client, after, WHOLE):
-        yield read_row(row)
+        if _tells(row, "OWNER_ID", "CREATED_TIME"):
+            yield read_row(row)
+
+
+def _tells(row: Mapping[str, Any], *names: str) -> bool:
+    """Whether a row has a stage and these keys, as the documentation promises of all."""
+    lacking = [name for name in names if not row.get(name)]
+    if not (row.get("STAGE_ID") or row.get("STATUS_ID")):
+        lacking.append("STAGE_ID")
+    if lacking:
+        _tell_once(", ".join(lacking))
+    return not lacking
+
+
+@cache
+def _tell_once(lacking: str) -> None:
+    LOG.warning("the portal's stage history has rows without %s: they are left out", lacking)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[int, int, str]:
+    return int(row["ID"]), int(row["OWNER_ID"]), str(row.get("STAGE_ID") or row["STATUS_ID"])
 
 
 def read_row(row: Mapping[str, Any]) -> HistoryRow:
     """A row as the portal sends it: numbers or texts, and leads with STATUS_ instead of STAGE_."""
-    stage_id = row.get("STAGE_ID", row.get("STATUS_ID"))
+    stage_id = row.get("STAGE_ID") or row.get("STATUS_ID")
     semantics = row.get("STAGE_SEMANTIC_ID", row.get("STATUS_SEMANTIC_ID"))
     return HistoryRow(
         int(row["ID"]),

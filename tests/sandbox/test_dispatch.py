@@ -13,7 +13,10 @@ from sandbox_process import SandboxProcess, running_sandbox
 from sqlalchemy import select, update
 
 from b24sync.automation.dispatch import ask_message
+from b24sync.portal import stage_history
 from b24sync.portal.items import walk
+from b24sync.portal.pages import items_of
+from b24sync.portal.stage_history import history_after, newest_id
 from b24sync.store.tables import inbox, lanes, writes
 
 WATCH = '''
@@ -129,6 +132,35 @@ def test_a_move_to_another_pipeline_sends_no_event_and_is_found(site: RulesSite,
     site.move(planted, "Начало", category="Проекты")
     site.sweep()
     assert told(site, planted) == "entered left"
+
+
+@pytest.mark.parametrize("lacking", ["STAGE_ID", "OWNER_ID", "CREATED_TIME"])
+def test_a_row_of_the_stage_history_that_lacks_what_is_needed_ends_nothing(
+    site: RulesSite, planted: int, lacking: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for deal_id in (planted, other := add_deal(site.sandbox, title="Вторая")):
+        site.event("ONCRMDEALUPDATE", deal_id)
+    spoilt = newest_id(site.client) + 1
+    whole = items_of
+
+    def spoiling(result: Any) -> list[dict[str, Any]]:
+        rows = whole(result)
+        for row in rows:
+            if str(row.get("ID")) == str(spoilt):
+                row.pop(lacking, None)
+        return rows
+
+    monkeypatch.setattr("b24sync.portal.pages.items_of", spoiling)
+    stage_history._tell_once.cache_clear()
+    for deal_id in (planted, other):
+        site.move(deal_id, "В работе")
+    site.sweep()
+    site.event("ONCRMDEALUPDATE", planted, other)
+    assert (told(site, planted), told(site, other)) == ("entered", "new entered")
+    assert site.messages("dead") == []
+    assert [row.deal_id for row in history_after(site.client, spoilt - 1)] == [other]
+    said = [record.message for record in caplog.records if "has rows without" in record.message]
+    assert said == [f"the portal's stage history has rows without {lacking}: they are left out"]
 
 
 def test_changes_are_net_and_numbered(site: RulesSite, planted: int) -> None:
