@@ -16,6 +16,8 @@ from typing import Any
 
 import click
 
+from b24sync.interruption import Terminated, end_in_order
+
 COMMANDS = {
     "doctor": ("b24sync.cli.doctor", "Is everything there that the enabled features need? What to do about it."),
     "events": ("b24sync.cli.events", "What the portal has sent: list, show, replay."),
@@ -35,7 +37,7 @@ COMMANDS = {
     "workflows": ("b24sync.cli.workflows", "Start the right business process for each deal by its stage."),
 }
 
-INTERRUPTED_EXIT = 130
+INTERRUPTED_EXIT, TERMINATED_EXIT = 130, 143
 
 
 class LazyGroup(click.Group):
@@ -83,6 +85,7 @@ def _what_next(config_path: Path) -> str:
 def main() -> None:
     """Run the command line; every error becomes one message on standard error and an exit code."""
     sys.excepthook = _masked_traceback
+    end_in_order()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a title that the terminal cannot show is no fault
@@ -90,13 +93,13 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 100)
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = _interrupted()
+    except click.exceptions.Abort as abort:
+        code = _interrupted(abort.__context__)
     except click.ClickException as error:
         error.show()
         code = _ended(error.format_message(), error.exit_code)
-    except KeyboardInterrupt:
-        code = _interrupted()
+    except KeyboardInterrupt as interruption:
+        code = _interrupted(interruption)
     except Exception as error:
         code = _say(error)
     gc.freeze()  # the interpreter looks through all objects once more before it ends: a tenth of a second for nothing
@@ -126,10 +129,13 @@ def _say(error: Exception) -> int:
     return _ended(f"{type(error).__name__}: {error}", 1)
 
 
-def _interrupted() -> int:
-    said = "interrupted. What was sent is recorded; run the same command again to go on."
+def _interrupted(how: BaseException | None) -> int:
+    by, code = "interrupted", INTERRUPTED_EXIT
+    if isinstance(how, Terminated):
+        by, code = "ended by SIGTERM", TERMINATED_EXIT
+    said = f"{by}. What was sent is recorded; run the same command again to go on."
     click.echo(f"b24sync: {said}", err=True)
-    return _ended(said, INTERRUPTED_EXIT)
+    return _ended(said, code)
 
 
 def _ended(message: str, code: int) -> int:

@@ -82,7 +82,8 @@ def _written(write: Callable[[BinaryIO], object]) -> BinaryIO:
 def _be_the_child(write: Callable[[BinaryIO], object], file: BinaryIO) -> None:
     code = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         write(file)
         file.flush()
         code = 0

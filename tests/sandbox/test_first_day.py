@@ -99,8 +99,11 @@ def test_a_wrong_configuration_is_told_whole_and_by_its_keys_only(tmp_path: Path
 PROBE = ["doctor", "--probe", "--report", "probe.md"]
 
 
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("words", [["portal", "apply", "--yes"], pytest.param(PROBE, marks=pytest.mark.long)])
-def test_ctrl_c_says_so_and_the_same_command_goes_on(tmp_path: Path, words: list[str]) -> None:
+def test_a_command_that_is_asked_to_end_says_so_and_the_same_command_goes_on(
+    tmp_path: Path, words: list[str], number: int, exit_code: int
+) -> None:
     slow = dict.fromkeys(("crm.item.import", "crm.category.add", "crm.status.update"), 0.3)
     with running_sandbox(plan="custom", rate_per_s=100, request_cap_s=1, costs=slow) as sandbox:
         assert Terminal(tmp_path).run("init", ".")[0] == 0
@@ -109,10 +112,10 @@ def test_ctrl_c_says_so_and_the_same_command_goes_on(tmp_path: Path, words: list
         running = Terminal(tmp_path).start(*words)
         while not any(name in sandbox.figures()["methods"] for name in slow) and running.poll() is None:
             time.sleep(0.02)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         stdout, stderr = running.communicate(timeout=60)
-        assert running.wait() == 130, stdout + stderr
-        assert "interrupted" in stderr and "Traceback" not in stderr
+        assert running.wait() == exit_code, stdout + stderr
+        assert "run the same command again" in stderr and "Traceback" not in stderr
         code, said = Terminal(tmp_path).run(*words)
         assert code == 0, said
         assert sandbox.wait_idle()

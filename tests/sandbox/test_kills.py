@@ -51,15 +51,18 @@ def test_killed_workflow_starts_go_on_where_they_stood(tmp_path: Path) -> None:
     assert (chain.duplicates, chain.lost) == (0, 0), chain
 
 
-def test_an_import_that_is_interrupted_by_hand_says_so_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_an_import_that_is_asked_to_end_waits_for_its_answer_says_so_and_goes_on(
+    tmp_path: Path, number: int, code: int
+) -> None:
     with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
         rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(160), way="single_import", history=True)
         running = rehearsal.start(*rehearsal.import_words())
         while rehearsal.count_held() < 40 and running.alive:
             time.sleep(ROW_COST_S)
-        running.process.send_signal(signal.SIGINT)
+        running.process.send_signal(number)
         ended = running.ended()
-        assert ended.code == 130 and "run the same command again" in ended.stderr, ended
+        assert ended.code == code and "run the same command again" in ended.stderr, ended
         assert 0 < rehearsal.count_held() < 160
         states = Counter(state for state, _ in rehearsal.ledger().values())
         assert states == {"done": rehearsal.count_held(), "planned": 160 - rehearsal.count_held()}, "the answer counts"

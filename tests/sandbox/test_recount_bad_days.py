@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,25 @@ def test_fifty_kills_write_every_deal_once_and_as_of_one_moment(tmp_path: Path) 
         chains = list(pool.map(lambda seed: kill_recounts(tmp_path / str(seed), seed=seed, kills=5), range(301, 311)))
     for killed in chains:
         assert_it_bit(killed, 5)
+
+
+def test_a_night_that_gets_sigterm_ends_after_its_request_and_goes_on_at_once(tmp_path: Path) -> None:
+    with running_sandbox(seed=seed_of(projects(90)), **SLOW_PORTAL) as sandbox:
+        desk = NightDesk(tmp_path, sandbox)
+        running = desk.start("recount", "--json")
+        while written(desk) < 5 and running.alive:
+            time.sleep(0.02)
+        running.process.send_signal(signal.SIGTERM)
+        ended = running.ended()
+        assert ended.code == 143 and "ended by SIGTERM" in ended.stderr, ended
+        assert ended.result == {"error": ended.stderr.strip().removeprefix("b24sync: "), "exit_code": 143}
+        assert 0 < written(desk) < 90
+        with closing(sqlite3.connect(f"file:{desk.folder / 'store.db'}?mode=ro", uri=True)) as connection:
+            states = {state for (state,) in connection.execute("SELECT state FROM writes WHERE what = 'recount'")}
+        assert states == {"done", "planned"}, "nothing is left to look up"
+        assert desk.recount().code == 0
+        assert desk.updates() == 90
+        assert_one_night(desk, 90)
 
 
 def test_an_answer_that_was_lost_is_looked_up_by_reading_the_deals_back(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from b24sync.cli import cli, main, wiring
 from b24sync.errors import ConfigError, NeedsConfirmation, PortalRefused
-from b24sync.interruption import interruption_after
+from b24sync.interruption import Terminated, end_in_order, interruption_after
 
 
 @pytest.fixture(autouse=True)
@@ -98,22 +98,49 @@ def test_a_no_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told.value.exit_code == 2
 
 
-def test_ctrl_c_waits_for_the_answer_of_what_was_sent_and_a_second_one_does_not() -> None:
+@pytest.fixture
+def terminable() -> Iterator[None]:
+    """SIGTERM as the command line takes it."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_in_order()
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("terminable")
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_ctrl_c_and_sigterm_wait_for_the_answer_of_what_was_sent_and_a_second_one_does_not(
+    number: int, raised: type[BaseException]
+) -> None:
     answers = []
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
 
     def send(presses: int) -> None:
-        with interruption_after():
+        with interruption_after(), interruption_after():
             for _ in range(presses):
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
             answers.append(presses)
 
     send(0)
-    with pytest.raises(KeyboardInterrupt):
-        send(1)
-    with pytest.raises(KeyboardInterrupt):
-        send(2)
+    for presses in (1, 2):
+        with pytest.raises(KeyboardInterrupt) as told:
+            send(presses)
+        assert told.type is raised
     assert answers == [0, 1]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_sigterm_that_somebody_ignores_for_us_stays_ignored() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        end_in_order()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        with interruption_after():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_ctrl_c_counts_also_where_the_request_ends_in_an_error_that_somebody_handles() -> None:

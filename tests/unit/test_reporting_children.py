@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import os
 import random
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -128,6 +131,21 @@ def test_a_parent_that_is_interrupted_leaves_no_child(born: list[int]) -> None:
         raise KeyboardInterrupt
     assert time.monotonic() - began < 30
     assert is_gone(*born)
+
+
+def test_a_parent_that_gets_sigterm_leaves_no_child() -> None:
+    """The child holds standard output too: it is at its end when nobody is left."""
+    code = (
+        "import time\nfrom b24sync.interruption import end_in_order\n"
+        "from b24sync.reporting.children import made_by_child\nend_in_order()\n"
+        "with made_by_child(lambda: time.sleep(600)) as made:\n    print('waiting', flush=True)\n    made()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout is not None and parent.stdout.readline() == b"waiting\n"
+        parent.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert parent.stdout.read() == b""
+    assert time.monotonic() - began < 60
 
 
 def test_a_process_with_threads_does_not_fork() -> None:
