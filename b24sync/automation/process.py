@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from b24sync.automation.params import RuleParams, User, parse_duration
-from b24sync.automation.triggers import Trigger
+from b24sync.automation.triggers import TASK_KINDS, Trigger
 
 if TYPE_CHECKING:
     from b24sync.automation.context import Context
@@ -30,6 +31,19 @@ class Handler:
     function: HandlerFunction
     check_every: timedelta | None = None
     give_up_after: timedelta | None = None
+
+    def why_not_callable(self) -> str | None:
+        """Why the function cannot be called with what it will get, with its line; None where it can."""
+        gets = ("item", "task", "ctx") if self.trigger.kind in TASK_KINDS else ("item", "ctx")
+        # A decorator's wrapper is what is called, whatever the function in it takes.
+        signature = inspect.signature(self.function, follow_wrapped=False)
+        try:
+            signature.bind(*gets)
+        except TypeError:
+            line = inspect.unwrap(self.function).__code__.co_firstlineno
+            takes, wanted = (f"{self.name}({', '.join(names)})" for names in (signature.parameters, gets))
+            return f"line {line}: {takes} waits for {self.trigger}, so it has to be {wanted}"
+        return None
 
 
 @dataclass(eq=False)

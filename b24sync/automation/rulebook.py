@@ -211,6 +211,7 @@ def _configured(process: Process, path: Path, tables: Mapping[str, Mapping[str, 
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         problems.append("max_acts_per_hour: must be a number, 1 or more")
         most = MAX_ACTS_PER_HOUR
+    problems += [f"{path}: {text}" for handler in process.handlers if (text := handler.why_not_callable())]
     params = read_params(process.params, table)
     if isinstance(params, list):
         problems += params

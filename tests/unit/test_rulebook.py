@@ -111,6 +111,45 @@ def test_wrong_keys_and_missing_ones_are_told_at_once_without_values(tmp_path: P
     assert "red" not in told
 
 
+WRAPPED = """
+from functools import wraps
+from b24sync.automation import *
+
+def with_word(function):
+    @wraps(function)
+    def called(item, ctx):
+        function(item, ctx, "word")
+    return called
+
+wrapped = Process("wrapped", "deal")
+
+@wrapped.on(created())
+@with_word
+def begin(deal, ctx, word): ...
+
+@wrapped.on(task_completed("begin"))
+def any_number(*args): ...
+"""
+
+
+def test_a_handler_with_other_arguments_than_it_gets_is_told_with_its_line(tmp_path: Path) -> None:
+    wrong = ORDER.replace("def begin(deal, ctx)", "def begin(deal)").replace(
+        "def call(deal, ctx)", 'def done(deal, ctx): ...\n\n@order.on(task_completed("begin"))\ndef call(deal, ctx)'
+    )
+    lines = wrong.splitlines()
+    loaded = book(tmp_path, {"order.py": wrong, "wrapped.py": WRAPPED}, order={"boss": 1})
+    begin, call = (
+        lines.index(line) + 1 for line in ('@order.on(entered("start"))', '@order.on(task_completed("begin"))')
+    )
+    assert [rule.name for rule in loaded.running()] == ["wrapped"]
+    assert loaded.complaints() == [
+        f"[rules.order] {tmp_path / 'order.py'}: line {begin}: begin(deal) waits for entered(start), "
+        "so it has to be begin(item, ctx)",
+        f"[rules.order] {tmp_path / 'order.py'}: line {call}: call(deal, ctx) waits for task_completed(begin), "
+        "so it has to be call(item, task, ctx)",
+    ]
+
+
 def test_a_stage_without_a_pipeline_is_looked_for_in_every_one(tmp_path: Path) -> None:
     text = ORDER.replace('    pipeline: Pipeline = "Продажи"\n', "")
     rule = book(tmp_path, {"order.py": text}, order={"boss": 1}).resolved(PORTALS).rule("order")
@@ -188,7 +227,7 @@ from b24sync.automation import *
 lab = Process("lab", entity="item:130")
 
 @lab.on(task_completed("documents"))
-def go(item, ctx): ...
+def go(item, task, ctx): ...
 """
     files = {"order.py": ORDER, "lab.py": lab}
     assert events_of(book(tmp_path, files, lab={"enabled": False}, order={"enabled": False})) == []
