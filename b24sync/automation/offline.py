@@ -1,7 +1,7 @@
 """Offline events: what the portal kept for our application while nobody listened, into the same lane as events.
 
-What rules wait for is bound once and found bound afterwards. A reservation of up to 500 rows is stored in the inbox,
-in one transaction with its id, and confirmed only then:
+What rules wait for is bound once and found bound afterwards; what we bound and no rule waits for any more is unbound.
+A reservation of up to 500 rows is stored in the inbox, in one transaction with its id, and confirmed only then:
 
     asked      stored before the request: an answer may get lost, and with it the id of what was reserved
     taken      stored with the rows: they are ours, and still to be confirmed in the portal
@@ -32,7 +32,7 @@ from b24sync.clock import Clock
 from b24sync.errors import LookUpPending, PortalBlocked, PortalRefused, PortalUnreachable
 from b24sync.portal import offline_events as queue
 from b24sync.portal.events import PortalEvent
-from b24sync.portal.offline_events import Package
+from b24sync.portal.offline_events import Package, Standing
 from b24sync.store.cursors import read_cursor, save_cursor, save_cursor_in
 from b24sync.store.engine import Store
 from b24sync.store.jobs import DISPATCH
@@ -51,6 +51,8 @@ STATE = "offline events: state"
 """Cursor: what a person is told about them."""
 ASKED, TAKEN = "offline events: asked", "offline events: taken"
 """Cursors: unix seconds of a reservation that is not answered; process and message ids of a stored one."""
+BOUND = "offline events: bound"
+"""Cursor: the events, and the addresses to be called at, that we bound: what others did is theirs."""
 ADMINISTRATOR = (
     "let an administrator save the application's card in the portal (only his installation may read them, and only "
     "where the plan has rest_offline_extended)"
@@ -126,9 +128,17 @@ class OfflineEvents:
         if not standing.extended:
             self._tell(NOT_EXTENDED, logging.WARNING)
             return False
-        wanted = events_of(self._book())
+        book = self._book()
+        wanted = events_of(book)
+        known = read_cursor(self._store, self._portal, BOUND) or "[]"
+        ours = (standing.bound | standing.wakes) & set(json.loads(known))
+        if not book.complaints():  # what a broken rule waits for is wanted again when it is mended
+            ours -= self._unbind(ours - {*wanted, self._hook}, standing)
         lacking = [event for event in wanted if event not in standing.bound]
         wake = self._hook if self._hook and self._hook not in standing.wakes else None
+        noted = json.dumps(sorted(ours.union(lacking, [wake] if wake else [])))
+        if noted != known:
+            self._note(BOUND, noted)
         outcomes = queue.bind(self._client, lacking, wake) if lacking or wake else {}
         refused = {event: said for event, said in outcomes.items() if isinstance(said, Refused)}
         for event, said in refused.items():
@@ -147,6 +157,19 @@ class OfflineEvents:
         how = "when the portal calls and with every sweep" if calls else "with every sweep"
         self._tell(f"offline events of {kinds} kinds are fetched {how}", logging.INFO)
         return True
+
+    def _unbind(self, surplus: frozenset[str], standing: Standing) -> set[str]:
+        """Unbind what we bound and nobody wants any more; what is gone."""
+        events = sorted(surplus & standing.bound - standing.of_connectors)
+        urls = sorted(surplus & standing.wakes)
+        outcomes = queue.unbind(self._client, events, urls) if events or urls else {}
+        refused = [said for said in outcomes.values() if isinstance(said, Refused)]
+        for said in refused[:1]:
+            LOG.warning("portal=%s events stay bound: %s: %s", self._portal, said.code, said.text)
+        gone = {name for name, said in outcomes.items() if isinstance(said, Done)}
+        if gone:
+            LOG.info("portal=%s no longer bound, nobody needs them: %s", self._portal, ", ".join(sorted(gone)))
+        return gone
 
     def _tell(self, said: str, level: int) -> None:
         """Say it at a start, and when it is news."""

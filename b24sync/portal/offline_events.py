@@ -1,9 +1,10 @@
 """Offline events: what happened in the portal, kept there until an application fetches it.
 
-Docs: api-reference/events/offline-events.md, event-bind.md, event-get.md, event-offline-get.md, -list.md, -clear.md,
--error.md, on-offline-event.md; api-reference/common/system/feature-get.md. The client is an application's, its user an
-administrator: otherwise the portal refuses with ACCESS_DENIED. The queue has one row per event and object, with the
-time of the last change. Only reserving (`clear=0`) loses nothing: what is read otherwise is deleted with the answer.
+Docs: api-reference/events/offline-events.md, event-bind.md, event-unbind.md, event-get.md, event-offline-get.md,
+-list.md, -clear.md, -error.md, on-offline-event.md; api-reference/common/system/feature-get.md. The client is an
+application's, its user an administrator: otherwise the portal refuses with ACCESS_DENIED. The queue has one row per
+event and object, with the time of the last change. Only reserving (`clear=0`) loses nothing: what is read otherwise is
+deleted with the answer.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ PRIORITY: Priority = "bulk"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How offline events stand. `extended`: they can be reserved. `wakes`: addresses that ONOFFLINEEVENT goes to."""
+    """How offline events stand. `extended`: they can be reserved. `wakes`: addresses that ONOFFLINEEVENT goes to.
+
+    `of_connectors`: events that somebody who shares our application has bound with an `auth_connector` of his own.
+    """
 
     extended: bool
     bound: frozenset[str]
     wakes: frozenset[str]
+    of_connectors: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,13 @@ def look(client: PortalClient, priority: Priority = PRIORITY) -> Standing:
     feature, bound = answers["feature"], answers["bound"]
     told = feature.result.get("value") if isinstance(feature, Done) and isinstance(feature.result, Mapping) else None
     rows = _rows(bound.result) if isinstance(bound, Done) else []
-    offline = [row for row in rows if is_yes(row.get("offline")) and not row.get("connector_id")]
+    offline = [row for row in rows if is_yes(row.get("offline"))]
     online = [row for row in rows if not is_yes(row.get("offline"))]
     return Standing(
         told is None or is_yes(told),
-        frozenset(_name(row) for row in offline),
+        frozenset(_name(row) for row in offline if not row.get("connector_id")),
         frozenset(str(row.get("handler", "")) for row in online if _name(row) == WAKE_UP),
+        frozenset(_name(row) for row in offline if row.get("connector_id")),
     )
 
 
@@ -78,6 +84,22 @@ def bind(client: PortalClient, events: Iterable[str], wake_url: str | None) -> d
         options = {"minTimeout": WAKE_EVERY_S}
         commands[WAKE_UP] = Command("event.bind", {"event": WAKE_UP, "handler": wake_url, "options": options})
     return client.batch(commands, write=True, priority=PRIORITY)
+
+
+def unbind(client: PortalClient, events: Iterable[str], wake_urls: Iterable[str]) -> dict[str, Outcome]:
+    """Have events no longer kept, and be told no longer at these addresses. An outcome by event or address.
+
+    Cost: one request. Docs: event-unbind.md; an event goes with every connector that it is bound for.
+    """
+    commands = {event: Command("event.unbind", {"event": event, "event_type": "offline"}) for event in events}
+    urls = dict(enumerate(wake_urls))
+    commands |= {
+        f"{WAKE_UP}{number}": Command("event.unbind", {"event": WAKE_UP, "handler": url})
+        for number, url in urls.items()
+    }
+    outcomes = client.batch(commands, write=True, priority=PRIORITY)
+    names = {f"{WAKE_UP}{number}": url for number, url in urls.items()}
+    return {names.get(name, name): outcome for name, outcome in outcomes.items()}
 
 
 def reserve(client: PortalClient, before_send: Callable[[], None]) -> Package:

@@ -321,6 +321,44 @@ def test_a_row_that_nobody_understands_is_marked_and_told(
         assert lane.events() == [f"ONCRMDEALADD:{deal}"], "a marked row is not read again"
 
 
+def test_what_we_bound_goes_with_the_last_rule_that_wants_it_and_what_others_bound_stays(
+    sandbox: SandboxProcess, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+
+    def wakes() -> set[str]:
+        return {row["handler"] for row in sandbox.state("bindings") if row["event"] == "ONOFFLINEEVENT"}
+
+    def run(rules: str, url: str = "") -> None:
+        said = config.read_text(encoding="utf-8").partition("[rules.")[0].partition("[daemon]")[0]
+        config.write_text(f'{said}[daemon]\npublic_url = "{url}"\n{rules}', encoding="utf-8")
+        with opened_daemon(config, None) as daemon:
+            Lane(daemon).run()
+
+    with lane_of(tmp_path, sandbox) as lane:
+        others = lane.daemon.app_client("main")
+        others.call("event.bind", {"event": "ONCRMDEALADD", "event_type": "offline"})
+        others.call("event.bind", {"event": "ONCRMLEADADD", "event_type": "offline"})
+        others.call("event.bind", {"event": "ONCRMDEALDELETE", "event_type": "offline", "auth_connector": "theirs"})
+        others.call("event.bind", {"event": "ONOFFLINEEVENT", "handler": "https://theirs.example.ru/hook"})
+    run(RULES, "https://old.example.ru")
+    run(RULES, "https://new.example.ru")
+    assert bound(sandbox) == BOUND | {"ONCRMLEADADD"}
+    assert wakes() == {"https://theirs.example.ru/hook", "https://new.example.ru/hooks/bitrix24"}
+
+    run('[rules.first_call]\nstage = "Новее"\n')
+    assert bound(sandbox) == BOUND | {"ONCRMLEADADD"}, "the rule is to be mended, not gone"
+    run("")
+    assert bound(sandbox) == {"ONCRMDEALADD", "ONCRMLEADADD", "ONCRMDEALDELETE"}
+    assert wakes() == {"https://theirs.example.ru/hook"}
+    since = len(sandbox.calls(method="event.unbind"))
+    run("")
+    assert len(sandbox.calls(method="event.unbind")) == since
+
+    run(RULES)
+    assert bound(sandbox) == BOUND | {"ONCRMLEADADD"}
+
+
 def test_without_reservations_the_queue_is_left_alone(sandbox: SandboxProcess, tmp_path: Path) -> None:
     sandbox.switch(offline_extended=False)
     with lane_of(tmp_path, sandbox) as lane:
