@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
-from subprocesses import PROJECT, Failed, Sandbox, end_process
+from subprocesses import PROJECT, Failed, Sandbox, end_process, interruption_after
 
 SECRET = "daemonwebhook0001"
 TOKEN = "sandbox0outgoing0token000000001"
@@ -36,14 +36,13 @@ def serving(config: Path, sandbox: Sandbox, more: str = "") -> Iterator[str]:
     own = config.with_name("daemon.toml")
     own.write_text(f'{text}\n[daemon]\nport = 0\npublic_url = "http://127.0.0.1"\n{more}', encoding="utf-8")
     argv = [sys.executable, "-m", "b24sync", "--config", str(own), "serve"]
-    with tempfile.NamedTemporaryFile("r", suffix=".txt", encoding="utf-8") as said:
-        process = subprocess.Popen(argv, stdout=said.fileno(), stderr=said.fileno(), text=True, cwd=PROJECT)
-        try:
-            url = _when_ready(process, Path(said.name))
-            sandbox.post("outgoing", {"url": f"{url}/hooks/bitrix24", "application_token": TOKEN, "events": []})
-            yield str(webhook["credential"])
-        finally:
-            end_process(process)
+    with tempfile.NamedTemporaryFile("r", suffix=".txt", encoding="utf-8") as said, ExitStack() as ending:
+        with interruption_after():
+            process = subprocess.Popen(argv, stdout=said.fileno(), stderr=said.fileno(), text=True, cwd=PROJECT)
+            ending.callback(end_process, process)
+        url = _when_ready(process, Path(said.name))
+        sandbox.post("outgoing", {"url": f"{url}/hooks/bitrix24", "application_token": TOKEN, "events": []})
+        yield str(webhook["credential"])
 
 
 def _when_ready(process: subprocess.Popen[str], said: Path) -> str:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -100,26 +100,25 @@ def running_sandbox(
         seed_file.write_text(json.dumps(seed, ensure_ascii=False, indent=1), encoding="utf-8")
         words += ["--seed", str(seed_file)]
     errors = folder / "sandbox-errors.txt"
-    with errors.open("w", encoding="utf-8") as error_stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "b24sync.sandbox", *words],
-            stdout=subprocess.PIPE,
-            stderr=error_stream,
-            text=True,
-            encoding="utf-8",
-            cwd=PROJECT,
-            start_new_session=True,  # Ctrl-C reaches the caller alone, which then ends its children in order
-        )
-    assert process.stdout is not None
-    try:
+    with ExitStack() as ending:
+        with errors.open("w", encoding="utf-8") as error_stream, interruption_after():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "b24sync.sandbox", *words],
+                stdout=subprocess.PIPE,
+                stderr=error_stream,
+                text=True,
+                encoding="utf-8",
+                cwd=PROJECT,
+                start_new_session=True,  # Ctrl-C reaches the caller alone, which then ends its children in order
+            )
+            assert process.stdout is not None
+            ending.callback(process.stdout.close)
+            ending.callback(end_process, process)
         first = process.stdout.readline()
         if " listening on " not in first:
             process.wait(END_TIMEOUT_S)
             raise Failed(f"the sandbox did not start: {first}{errors.read_text(encoding='utf-8')}")
         yield Sandbox(process, first.rsplit(" ", 1)[1].strip())
-    finally:
-        end_process(process)
-        process.stdout.close()
 
 
 def end_process(process: subprocess.Popen[str]) -> None:
@@ -256,16 +255,39 @@ class Connector:
         """Start a command; it is ended when the block is left."""
         texts = [str(word) for word in words]
         argv = [sys.executable, "-m", "b24sync", "--config", str(self._config), *texts]
-        command = Command(texts, argv, PROJECT, self._say)
-        try:
+        with ExitStack() as ending:
+            with interruption_after():
+                command = Command(texts, argv, PROJECT, self._say)
+                ending.callback(command.end)
             yield command
-        finally:
-            command.end()
 
     def run(self, *words: str | Path) -> Finished:
         """Run a command to its end."""
         with self.started(*words) as command:
             return command.finish()
+
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def interruption_after() -> Iterator[None]:
+    """Hold Ctrl-C and its like back to the end of the block: a process that is just being started must be known first.
+
+    Without effect outside the main thread, which hears of no signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    before = {number: signal.signal(number, lambda asked_by, _: asked.append(asked_by)) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if asked:
+            signal.raise_signal(asked[0])
 
 
 @contextmanager

@@ -88,8 +88,9 @@ def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, number: si
         for line in process.stdout:
             if "$ b24sync import run" in line:
                 break
-        time.sleep(0.3)
-        assert len(speaking_of(out)) >= 2, "the sandbox and a command run"
+        until = time.monotonic() + TIMEOUT_S
+        while len(speaking_of(out)) < 2:
+            assert process.poll() is None and time.monotonic() < until, "the sandbox and a command run"
         process.send_signal(number)
         rest = process.stdout.read()
         code = process.wait(60)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from demo_data import COMPANY_COLUMNS, CONTACT_COLUMNS, DEAL_COLUMNS, STAGES, Generator, latin
 from demo_stage import MARKER, Stage
 from demo_story import EXAMPLES, PIPELINE, TEMPLATES, TRACE_FIELD
 from own_file import Pair, people_of, types_of
-from subprocesses import Command, Failed, running_sandbox
+from subprocesses import Command, Connector, Failed, ended_by_signals, running_sandbox
 
 from b24sync.importing.mapping import load_mapping
 from b24sync.importing.source import open_source
@@ -215,6 +217,28 @@ def test_a_sandbox_ends_with_its_block(tmp_path: Path) -> None:
 def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="scale"), running_sandbox(tmp_path, scale=-1.0):
         pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interruption_while_a_process_starts_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    class Interrupted(subprocess.Popen[str]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+            signal.raise_signal(number)  # it runs, and nobody has its name yet
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt), ended_by_signals(), running_sandbox(tmp_path):
+        pytest.fail("nothing was interrupted")
+    command = Connector(tmp_path / "config.toml", say_nothing).started("serve")
+    with pytest.raises(KeyboardInterrupt), ended_by_signals(), command:
+        pytest.fail("nothing was interrupted")
+    assert len(started) == 2
+    assert [Path(f"/proc/{process.pid}").exists() for process in started] == [False, False]
 
 
 def test_nobody_behind_a_generated_mailbox_can_be_reached(tmp_path: Path) -> None:
