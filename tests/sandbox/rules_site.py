@@ -33,6 +33,15 @@ ITEM_LANES = ("deal", "lead", "contact", "company", "item")
 WAIT_S = 120.0
 
 
+class OwnClock(SystemClock):
+    """The machine's clock, put forward where a test does not want to wait: in time for what else it does before."""
+
+    ahead_s = 0.0
+
+    def wall_s(self) -> float:
+        return super().wall_s() + self.ahead_s
+
+
 class RulesSite:
     """A store, a folder of rule files and their configuration, against one sandbox."""
 
@@ -46,7 +55,7 @@ class RulesSite:
         **tables: Mapping[str, Any],
     ) -> None:
         self.sandbox = sandbox
-        self.clock = SystemClock()
+        self.clock = OwnClock()
         self.store = migrated_store(folder)
         if files is not None:
             (folder / "rules").mkdir(exist_ok=True)

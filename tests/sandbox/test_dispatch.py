@@ -427,8 +427,7 @@ def test_a_moment_in_a_field_comes_once_and_only_if_it_stands_there_still(
     tmp_path: Path, sandbox: SandboxProcess, planted: int
 ) -> None:
     site = RulesSite(tmp_path, sandbox, {"waits.py": WAITS.replace("{give_up}", "1h")})
-    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat(timespec="seconds")
-    later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="seconds")
+    soon, later = ((datetime.now(UTC) + timedelta(hours=n)).isoformat(timespec="seconds") for n in (1, 3))
     other = add_deal(sandbox, title="Другая")
     site.sweep()
     for deal_id in (planted, other):
@@ -436,7 +435,8 @@ def test_a_moment_in_a_field_comes_once_and_only_if_it_stands_there_still(
         site.event("ONCRMDEALUPDATE", deal_id)
     site.edit(other, UF_CRM_WHEN=later)
     site.event("ONCRMDEALUPDATE", other)
-    assert comments_of(site, planted) == []
+    assert (comments_of(site, planted), len(site.messages("waiting"))) == ([], 3)
+    site.clock.ahead_s = 2 * 3600
     site.run_until(lambda: len(site.messages("waiting")) == 1)
     assert (comments_of(site, planted), comments_of(site, other)) == (["пора"], [])
     site.close()
