@@ -62,8 +62,9 @@ class DaemonProcess:
         found: list[re.Match[str]] = []
 
         def matches() -> bool:
+            ended = self.process.poll() is not None  # before what it said last is read
             found[:] = re.finditer(pattern, self.said())
-            return bool(found) or self.process.poll() is not None
+            return bool(found) or ended
 
         wait_until(matches)
         assert found, f"ended with {self.process.poll()}: {self.said()}"
@@ -71,7 +72,7 @@ class DaemonProcess:
 
     @property
     def url(self) -> str:
-        return self.wait_to_say(r"listens on (\S+)")[1]
+        return self.wait_to_say(r"listens on (\S+)\n")[1]
 
     def post(self, body: dict[str, str] | bytes | str, **options: Any) -> requests.Response:
         """POST to the hook; a dict is sent as a form."""

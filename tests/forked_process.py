@@ -8,6 +8,7 @@ connector and the sandbox come from two processes: neither has the other's modul
 from __future__ import annotations
 
 import atexit
+import codecs
 import contextlib
 import importlib
 import json
@@ -68,12 +69,14 @@ class ForkedProcess:
     def said(self, stream: str) -> str:
         """What it has written so far; `stream` is out or err."""
         path = self._place / stream
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        # While it writes, the last letter may be there by half.
+        return codecs.getincrementaldecoder("utf-8")().decode(path.read_bytes()) if path.exists() else ""
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # ended, and about to be noted as such
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """kill -9."""

@@ -7,9 +7,12 @@ with running_sandbox(scale=60, costs={"crm.item.batchImport": 0.05}) as sandbox:
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -21,7 +24,7 @@ from typing import Any
 import requests
 from forked_process import POLL_S, SandboxServer
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -158,6 +161,24 @@ def running_sandbox(*, seed: Mapping[str, Any] | Path | None = None, **options: 
                 server.kill()
 
 
+def lasting_port() -> int:
+    """A free port of loopback for a server that ends and comes back there, or that is started a moment later.
+
+    The kernel gives it to nobody meanwhile: it lies below those that it gives to whoever asks for any.
+    """
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                port = _chance.randrange(20_000, 32_768)
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+_chance = random.SystemRandom()
+"""A forked test process has its parent's state of any other."""
+
+
 def _base_of(server: SandboxServer) -> str:
     """Where it listens, as soon as it says so."""
     until = time.monotonic() + START_TIMEOUT_S
@@ -168,4 +189,4 @@ def _base_of(server: SandboxServer) -> str:
     return found[1]
 
 
-__all__ = ["SandboxProcess", "arguments", "running_sandbox"]
+__all__ = ["SandboxProcess", "arguments", "lasting_port", "running_sandbox"]

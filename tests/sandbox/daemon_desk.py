@@ -12,15 +12,16 @@ from typing import Any
 
 import requests
 from forked_process import CliProcess
-from sandbox_process import PROJECT, SandboxProcess
+from rehearsal import CLI_TIMEOUT_S
+from sandbox_process import PROJECT, SandboxProcess, lasting_port
 
 TOKEN = "sandbox0outgoing0token000000001"
 WAIT_S = 90.0
-LISTENS = re.compile(r"listens on (http://\S+)")
+LISTENS = re.compile(r"listens on (http://\S+)\n")
 
 
 class DaemonDesk:
-    """A folder with a configuration, and `b24sync serve` over it. `port` is kept over restarts."""
+    """A folder with a configuration, and `b24sync serve` over it; at the same port again after a restart."""
 
     def __init__(
         self,
@@ -28,7 +29,7 @@ class DaemonDesk:
         sandbox: SandboxProcess,
         more: str,
         *,
-        port: int = 0,
+        port: int | None = None,
         sweep: str = "1h",
         public_url: str = "http://127.0.0.1",
     ) -> None:
@@ -36,7 +37,7 @@ class DaemonDesk:
         self.sandbox = sandbox
         self._more = more
         self._sweep = sweep
-        self.port = port
+        self.port = port or lasting_port()
         self._public_url = public_url
         self.process: CliProcess | None = None
         self.url = ""
@@ -56,7 +57,6 @@ class DaemonDesk:
         found = LISTENS.search(self.said())
         assert found is not None
         self.url = found[1]
-        self.port = int(self.url.rpartition(":")[2])
         self.wait_until(lambda: self.ready())
 
     def post_events_here(self, *events: str) -> None:
@@ -67,7 +67,7 @@ class DaemonDesk:
     def ready(self) -> bool:
         try:
             return requests.get(f"{self.url}/readyz", timeout=10).status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def said(self) -> str:
@@ -84,7 +84,7 @@ class DaemonDesk:
     def run(self, *words: str) -> str:
         """Another command over the same store; what it printed."""
         command = CliProcess(["--config", self.folder / "config.toml", *words], cwd=PROJECT)
-        out, err = command.communicate(timeout=60)
+        out, err = command.communicate(timeout=CLI_TIMEOUT_S)
         assert command.returncode == 0, out + err
         return out
 

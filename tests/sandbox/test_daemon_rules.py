@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from daemon_desk import running_daemon
-from sandbox_process import SandboxProcess, running_sandbox
+from sandbox_process import SandboxProcess, lasting_port, running_sandbox
 
 RULES = '[rules.first_call]\nstage = "В работе"\n'
 
@@ -67,22 +66,21 @@ def test_a_question_is_answered_once_on_its_page(tmp_path: Path, sandbox: Sandbo
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "asks.py").write_text(ASKS, encoding="utf-8")
     deal = int(sandbox.act("item.add", entityTypeId=2, fields={"title": "Стол <б>", "assignedById": 5})["id"])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = lasting_port()
     with running_daemon(tmp_path, sandbox, "", port=port, public_url=f"http://127.0.0.1:{port}") as daemon:
         sandbox.act("deal.move", id=deal, stage="В работе")
         daemon.wait_until(lambda: len(sandbox.state("notifications")) > 0)
         (told,) = sandbox.state("notifications")
         assert told["USER_ID"] == 1
         page = daemon.url + "/ask/" + told["MESSAGE"].rpartition("/ask/")[2]
-        shown = requests.get(page, timeout=10)
+        shown = requests.get(page, timeout=60)
         assert shown.status_code == 200 and "Стол &lt;б&gt;" in shown.text
         assert [way in shown.text for way in ("Курьер", "Самовывоз")] == [True, True]
-        assert "Ответ принят" not in requests.post(page, {"answer": "Голубем"}, timeout=10).text
+        assert "Ответ принят" not in requests.post(page, {"answer": "Голубем"}, timeout=60).text
         assert sandbox.act("answer", user=1, button="Самовывоз")["sent"] == {"answer": "Самовывоз"}
-        assert "Ответ принят: Самовывоз" in requests.get(page, timeout=10).text
-        assert "Ответ принят: Самовывоз" in requests.post(page, {"answer": "Курьер"}, timeout=10).text
-        assert requests.get(page[:-1] + "x", timeout=10).status_code == 404
+        assert "Ответ принят: Самовывоз" in requests.get(page, timeout=60).text
+        assert "Ответ принят: Самовывоз" in requests.post(page, {"answer": "Курьер"}, timeout=60).text
+        assert requests.get(page[:-1] + "x", timeout=60).status_code == 404
 
         def noted() -> str:
             (row,) = sandbox.state("items", entityTypeId=2, select="additionalInfo")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from desk import Desk
 from rehearsal import Ended
-from sandbox_process import SandboxProcess, running_sandbox
+from sandbox_process import SandboxProcess, lasting_port, running_sandbox
 
 ROLE_PIPELINE = "Колл-центр"
 SEED: dict[str, Any] = {
@@ -175,7 +175,7 @@ def test_what_keeps_doctor_from_looking_is_a_finding_too(
 
 
 def test_a_portal_that_does_not_answer_is_for_later(tmp_path: Path) -> None:
-    with running_sandbox(plan="off") as sandbox:
+    with running_sandbox(plan="off", port=lasting_port()) as sandbox:
         desk = Desk(tmp_path, sandbox)
     ended = desk.run("doctor", "--json")
     assert ended.code == 75, ended

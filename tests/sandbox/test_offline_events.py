@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import pytest
 from daemon_desk import DaemonDesk
 from daemon_process import DaemonProcess, events_of, store_of, wait_until
 from forked_process import CliProcess
-from sandbox_process import PROJECT, SandboxProcess, running_sandbox
+from sandbox_process import PROJECT, SandboxProcess, lasting_port, running_sandbox
 
 from b24sync.automation.causes import DELETED
 from b24sync.automation.engine import Engine
@@ -148,9 +147,7 @@ def test_what_was_missed_is_acted_on_once_though_the_worker_dies_before_it_confi
 
 
 def test_a_change_that_is_told_online_and_offline_acts_once(sandbox: SandboxProcess, tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = lasting_port()
     more = f"{oauth_of(sandbox)}\n{RULES}"
     desk = DaemonDesk(tmp_path, sandbox, more, port=port, public_url=f"http://127.0.0.1:{port}")
     deal = add_deal(sandbox)

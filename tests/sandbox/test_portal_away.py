@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from rehearsal import (
@@ -26,7 +25,7 @@ from rehearsal import (
     seed_with,
     side_by_side,
 )
-from sandbox_process import running_sandbox
+from sandbox_process import lasting_port, running_sandbox
 
 pytestmark = pytest.mark.waits
 
@@ -111,8 +110,8 @@ def test_a_portal_that_is_deleted_in_the_middle_and_comes_back(tmp_path: Path) -
 
 def down_for_a_whole_run(folder: Path) -> None:
     """Nothing listens at the portal's address, then it does."""
-    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
-        port = urlsplit(sandbox.base).port
+    port = lasting_port()
+    with running_sandbox(**SANDBOX_OPTIONS, port=port) as sandbox:
         rehearsal = Rehearsal(folder, sandbox, planned=rows(COUNT))
     ended = rehearsal.run_import()
     assert ended.code == UNKNOWN_LEFT, ended
