@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from rehearsal import (
     DONE,
@@ -35,6 +36,7 @@ EARLY_SHARE = 0.2
 EARLY_WAIT_S = 2.0
 FIRST_WRITE_TIMEOUT_S = 40.0
 POLL_S = 0.02
+PLAYS = 3
 
 
 @dataclass(slots=True)
@@ -147,6 +149,22 @@ def kill_again_and_again(start: Callable[[], Running], chain: Chain, kills: int,
             chain.kills.append(Kill(held, round(time.monotonic() - began, 2)))
         else:
             chain.ended_before += 1
+
+
+Played = TypeVar("Played")
+
+
+def until_it_bites(play: Callable[[Path], Played], folder: Path, bit: Callable[[Played], bool]) -> Played:
+    """Play it, with a folder of its own each time, until its kills fell where they were to fall; three times at most.
+
+    A machine that stands still for seconds, the tests and not the command, kills when all is written. What a play
+    itself asserts holds each time.
+    """
+    for attempt in range(PLAYS):
+        played = play(folder / str(attempt))
+        if bit(played):
+            break
+    return played
 
 
 def _assert_quiet(rehearsal: Rehearsal, words: list[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kills import Chain, kill_imports, kill_starts
+from kills import Chain, kill_imports, kill_starts, until_it_bites
 from rehearsal import (
     DONE,
     IMPORTS,
@@ -31,23 +31,32 @@ from sandbox_process import running_sandbox
 pytestmark = pytest.mark.waits
 
 
-def assert_it_bit(chain: Chain, kills: int) -> None:
+def bit(chain: Chain, kills: int) -> bool:
     """It was killed that often, mostly between the first and the last row."""
-    assert len(chain.kills) == kills, chain
-    assert chain.between * 2 > kills, chain
+    return len(chain.kills) == kills and chain.between * 2 > kills
+
+
+def played(play: Callable[..., Chain], folder: Path, kills: int) -> Chain:
+    chain: Chain = until_it_bites(partial(play, kills=kills), folder, partial(bit, kills=kills))
+    return chain
+
+
+def assert_it_bit(chain: Chain, kills: int) -> None:
+    assert bit(chain, kills), chain
     assert (chain.held, chain.duplicates, chain.lost) == (chain.planned, 0, 0), chain
 
 
 def test_killed_imports_go_on_where_they_stood(tmp_path: Path) -> None:
-    with_history = partial(kill_imports, tmp_path / "1", way="batch_import", created_time=True, seed=3, kills=3)
-    without = partial(kill_imports, tmp_path / "2", way="single_import", created_time=False, seed=4, kills=3)
-    for chain in side_by_side([with_history, without]):
+    with_history = partial(kill_imports, way="batch_import", created_time=True, seed=3)
+    without = partial(kill_imports, way="single_import", created_time=False, seed=4)
+    plays = enumerate((with_history, without))
+    for chain in side_by_side(partial(played, play, tmp_path / str(number), kills=3) for number, play in plays):
         assert_it_bit(chain, 3)
 
 
 def test_killed_workflow_starts_go_on_where_they_stood(tmp_path: Path) -> None:
-    chain = kill_starts(tmp_path, seed=5, kills=4)
-    assert len(chain.kills) == 4 and chain.between > 2, chain
+    chain = played(partial(kill_starts, seed=5), tmp_path, kills=4)
+    assert bit(chain, 4), chain
     assert (chain.duplicates, chain.lost) == (0, 0), chain
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -147,7 +149,10 @@ def test_two_recounts_never_run_at_once(desk: NightDesk) -> None:
     first = desk.start("recount", "--json")
     while not desk.sandbox.faults()[0]["fired"]:
         assert first.alive
+        time.sleep(0.02)
+    first.process.send_signal(signal.SIGSTOP)  # however long the second takes
     second = desk.recount()
+    first.process.send_signal(signal.SIGCONT)
     assert second.code == 75 and "runs already" in second.stderr
     assert first.alive, "the first had ended: the second was refused for another reason"
     assert first.ended().result["written"] == 4

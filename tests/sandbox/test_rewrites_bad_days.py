@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 from broken_requests import Place
-from kills import Chain
+from kills import Chain, until_it_bites
 from rehearsal import side_by_side
 from reliability import write_figures
 from rewrites import FAULTS, Job, break_rewrite, calm_requests, every_play, kill_rewrites
@@ -20,12 +20,17 @@ pytestmark = pytest.mark.waits
 JOBS: tuple[Job, ...] = get_args(Job)
 
 
+def bit(chain: Chain) -> bool:
+    return len(chain.kills) == 2 and chain.between >= 1
+
+
 def test_killed_updates_and_deletions_go_on_where_they_stood(tmp_path: Path) -> None:
     plays = [
-        partial(kill_rewrites, tmp_path / job, job=job, seed=seed, kills=2) for seed, job in enumerate(JOBS, start=3)
+        partial(until_it_bites, partial(kill_rewrites, job=job, seed=seed, kills=2), tmp_path / job, bit)
+        for seed, job in enumerate(JOBS, start=3)
     ]
     for chain in side_by_side(plays):
-        assert len(chain.kills) == 2 and chain.between >= 1, chain
+        assert bit(chain), chain
         assert (chain.held, chain.duplicates, chain.lost) == (chain.planned, 0, 0), chain
 
 
