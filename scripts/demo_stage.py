@@ -18,7 +18,6 @@ MARKER = ".b24sync-demo"
 COST_S = 0.1
 """Portal work per imported row or workflow start, at the dear end of what portals show (0 to 0.1 s per deal)."""
 METHODS_WITH_COST = ("crm.item.batchImport", "crm.item.import", "bizproc.workflow.start")
-POLL_S = 0.5
 WATCH_S = 0.05
 TELL_EVERY_S = 5.0
 REFUSED_EXIT = 3
@@ -164,13 +163,13 @@ class Stage:
             if held >= at and figures["in_flight"]:
                 return True
             told_at = self._progress(held, told_at)
-            time.sleep(WATCH_S if held else POLL_S)
+            time.sleep(WATCH_S)
         return False
 
     def _watch(self, command: Command) -> None:
         told_at = time.perf_counter()
         while not command.over():
-            time.sleep(POLL_S / 5)
+            time.sleep(2 * WATCH_S)
             if time.perf_counter() - told_at >= TELL_EVERY_S:
                 told_at = self._progress(sum(self.sandbox.figures()["items"].values()), told_at)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-from rehearsal import DONE, IMPORTS, SANDBOX_OPTIONS, Rehearsal, Row, assert_each_deal_once, rows, side_by_side
+from rehearsal import DONE, IMPORTS, SANDBOX_OPTIONS, SCALE, Rehearsal, Row, assert_each_deal_once, rows, side_by_side
 from sandbox_process import running_sandbox
 
 pytestmark = pytest.mark.waits
@@ -51,12 +52,13 @@ def test_a_broken_request_that_makes_companies_makes_none_twice(tmp_path: Path) 
 def killed(folder: Path) -> None:
     """Killed while the companies are made, and run again."""
     deals = planned()
-    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
+    with running_sandbox(**{**SANDBOX_OPTIONS, "request_cap_s": 5 * SCALE}) as sandbox:
         rehearsal = Rehearsal(folder, sandbox, planned=deals, note_field=NOTE_FIELD)
-        sandbox.fault("slow", IMPORTS, params={"after_s": 1.0})
+        sandbox.fault("slow", IMPORTS, params={"after_s": 3.5})
         running = rehearsal.start(*rehearsal.import_words())
         while not sandbox.faults()[0]["fired"]:
             assert running.alive
+            time.sleep(0.02)
         assert running.kill()
         assert sandbox.figures()["items"]["COMPANY"] == 0
         ended = rehearsal.run_import()
