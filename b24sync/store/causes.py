@@ -14,7 +14,7 @@ from b24sync.store.engine import Store
 from b24sync.store.jobs import DISPATCH
 from b24sync.store.lanes import DONE
 from b24sync.store.ledger import CHUNK
-from b24sync.store.tables import acts, causes, inbox, links
+from b24sync.store.tables import acts, causes, inbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,8 @@ class Causes:
         """Delete causes of before a moment, and acts of causes that are gone; how many causes.
 
         What is kept: the latest of each kind and subject of an item, for the next one's number, and what a job that is
-        not done, or a link, belongs to.
+        not done belongs to. What rules made is known by its key in the ledger, and a task's steps by its link: neither
+        needs the cause.
         """
         with self._store.read() as connection:
             jobs = select(inbox.c.kind).where(
@@ -165,14 +166,12 @@ class Causes:
                 connection.execute(delete(table).where(table.c.id.in_(ids[start : start + CHUNK])))
 
     def _old(self, before: float) -> Any:
-        later, n = causes.alias(), links.c.n
+        later = causes.alias()
         same = [later.c[name] == causes.c[name] for name in ("portal", "entity", "entity_id", "kind", "subject")]
-        linked = select(n).where(links.c.portal == self._portal)
         return select(causes.c.id).where(
             causes.c.portal == self._portal,
             causes.c.at < before,
             exists().where(*same, later.c.n > causes.c.n),
-            causes.c.id.not_in(linked),
         )
 
 

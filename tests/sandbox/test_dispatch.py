@@ -412,6 +412,34 @@ def test_a_task_is_followed_from_its_start_to_its_approval(
     site.close()
 
 
+def test_a_task_whose_cause_was_forgotten_goes_on_and_is_not_made_twice(
+    tmp_path: Path, sandbox: SandboxProcess, planted: int
+) -> None:
+    site = RulesSite(tmp_path, sandbox, {"waits.py": WAITS.replace("{give_up}", "1h")})
+    for stage in ("В работе", "Новая", "В работе"):
+        site.move(planted, stage)
+        site.event("ONCRMDEALUPDATE", planted)
+    first, _ = sorted(sandbox.state("tasks"), key=lambda task: int(task["ID"]))
+    causes = site.rules.dispatcher().observer.causes
+    entered = [cause.key for cause in causes.of_item("deal", planted) if cause.subject == "EXECUTING"]
+    assert causes.forget_old(site.clock.wall_s() + 60) > 0
+    left = [cause.key for cause in causes.of_item("deal", planted) if cause.subject == "EXECUTING"]
+    assert set(entered) - set(left) == {"entered:EXECUTING#1"}, "the first task's cause is forgotten"
+
+    sandbox.act("task.start", task=first["ID"])
+    site.task_event("ONTASKUPDATE", first["ID"])
+    assert comments_of(site, planted) == ["начато"]
+    site.event("ONCRMDEALUPDATE", planted)
+    site.sweep()
+    assert len(sandbox.state("tasks")) == 2
+    for stage in ("Новая", "В работе"):
+        site.move(planted, stage)
+        site.event("ONCRMDEALUPDATE", planted)
+    assert len(sandbox.state("tasks")) == 3, "a new stay is a new cause"
+    assert site.messages("dead") == []
+    site.close()
+
+
 def test_what_never_comes_is_given_up(tmp_path: Path, sandbox: SandboxProcess, planted: int) -> None:
     site = RulesSite(tmp_path, sandbox, {"waits.py": WAITS.replace("{give_up}", "2s")})
     site.move(planted, "В работе")

@@ -148,15 +148,17 @@ def test_old_causes_are_forgotten_but_not_what_is_still_needed(any_store: Store,
         take(any_store, observer, Seen(1, row("NEW", opportunity), last(observer)))
     rows = observer.causes.of_item("deal", 1)
     waits, linked, acted, newest = (rows[n].id for n in (0, 1, 2, 4))
-    Links(any_store, PORTAL).save([Link("one", "deal", 1, "call", "task", "7", n=linked)])
+    task = Link("one", "deal", 1, "call", "task", "7", n=linked)
+    Links(any_store, PORTAL).save([task])
     with any_store.write() as connection:
         open_job = inbox.c.kind.like(f"%:{waits}")
         connection.execute(update(inbox).where(~open_job).values(state="done"))
         for cause_id in (acted, newest):
             observer.causes.note_act(connection, Act("one", "deal", 1, cause_id, "sum_changed", "set", "x", None, 1.0))
     assert observer.causes.forget_old(before=1.0) == 0, "none of them is older"
-    assert observer.causes.forget_old(before=2.0) == 2
-    assert [cause.id for cause in observer.causes.of_item("deal", 1)] == [waits, linked, newest]
+    assert observer.causes.forget_old(before=2.0) == 3
+    assert [cause.id for cause in observer.causes.of_item("deal", 1)] == [waits, newest]
+    assert Links(any_store, PORTAL).to("task", 7) == [task], "the task is still the process's own"
     assert [act.cause_id for act in observer.causes.acts_of("deal", 1)] == [newest]
     assert take(any_store, observer, Seen(1, row("NEW", 4), last(observer))) == ["changed:opportunity#6"]
 
