@@ -2,7 +2,8 @@
 
 The item is read from the portal as it is. One event does not tell what was before, so everything that it can mean is
 tried: the item has entered the stage it stands in or left another, each watched field has changed from nothing, an ADD
-is new.
+is new. A task is that of the step which it was made in, as the store knows it, else of every step of the items that it
+is bound to.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ from b24sync.automation.params import User, WorkflowTemplate
 from b24sync.automation.portals import TASK, type_id_of
 from b24sync.automation.process import Handler
 from b24sync.automation.rulebook import Rule, RuleBook, where
+from b24sync.automation.task_acts import Task
+from b24sync.automation.task_looks import kinds_between
 from b24sync.automation.triggers import TASK_KINDS
 from b24sync.bulk.acts import Made, Sending
 from b24sync.errors import B24SyncError, ConfigError
 from b24sync.portal import item_writes
 from b24sync.portal.events import PortalEvent
+from b24sync.portal.tasks import PENDING, binding, read_task
+from b24sync.store.links import Link, Links
 from b24sync.transport.client import PortalClient
 from b24sync.transport.php_forms import NotReadable
 
@@ -102,15 +107,63 @@ def rehearse(
     Raises ConfigError for an event about nothing that can be read.
     """
     entity, item_id = item_of(event)
-    if item_id is None or entity == TASK or type_id_of(entity) is None:
-        raise ConfigError(f"{event.name} is not about an item of the CRM.")
+    if item_id is not None and entity == TASK:
+        yield from _rehearse_task(site, client, book, event, item_id)
+        return
+    if item_id is None or type_id_of(entity) is None:
+        raise ConfigError(f"{event.name} is not about an item of the CRM, nor about a task.")
     row = look_at(client, book, {entity: [item_id]}).rows.get(entity, {}).get(item_id)
     if row is None and event.name.endswith("DELETE"):
         row = {"id": item_id}
     if row is None:
         raise ConfigError(f"The portal has no {entity} {item_id}.")
     for rule, handler in book.handlers(entity):
+        if handler.trigger.kind in TASK_KINDS:
+            yield f"{rule.name}.{handler.name}", f"waits for {handler.trigger}, which events of items do not tell", []
+            continue
         yield _try(site, client, rule, handler, _causes(event, entity, item_id, row, rule, handler), row)
+
+
+def _rehearse_task(
+    site: Site, client: PortalClient, book: RuleBook, event: PortalEvent, task_id: int
+) -> Iterator[tuple[str, str, list[str]]]:
+    row = read_task(client, task_id)
+    if row is None:
+        raise ConfigError(f"The portal has no task {task_id}, or does not show it to the webhook's user.")
+    known = Links(site.store, site.portal).to(TASK, task_id)
+    told = [kinds.TASK_COMMENTED] if "COMMENT" in event.name else list(kinds_between({"status": PENDING}, row))
+    for rule in book.running():
+        for handler in rule.process.handlers:
+            name, waits = f"{rule.name}.{handler.name}", f"waits for {handler.trigger}"
+            if handler.trigger.kind not in TASK_KINDS:
+                yield name, f"{waits}, which events of tasks do not tell", []
+                continue
+            entity = rule.process.entity_of(handler)
+            links = [link for link in known if (link.process, link.entity) == (rule.name, entity)]
+            links = links or list(_possible_links(rule, handler, row))
+            if not links:
+                yield name, f"task {task_id} is not bound to a {entity}", []
+            for link in links:
+                item = look_at(client, book, {entity: [link.entity_id]}).rows[entity].get(link.entity_id)
+                if item is None:
+                    yield name, f"the portal has no {entity} {link.entity_id}", []
+                    continue
+                found = (
+                    Cause(entity, link.entity_id, kind, link.step, 1, None, row["status"], portal_id=link.portal_id)
+                    for kind in told
+                )
+                yield _try(site, client, rule, handler, found, item, Task(task_id, link, row))
+
+
+def _possible_links(rule: Rule, handler: Handler, task: Mapping[str, Any]) -> Iterator[Link]:
+    """What the task would belong to, had the process made it in a step that the handler waits for."""
+    entity = rule.process.entity_of(handler)
+    prefix = binding(type_id_of(entity) or 0, 0).removesuffix("0")
+    for bound in task["boundTo"]:
+        if bound.startswith(prefix) and bound.removeprefix(prefix).isdigit():
+            for step in sorted(handler.trigger.subjects(rule.params)):
+                item_id = int(bound.removeprefix(prefix))
+                yield Link(rule.name, entity, item_id, step, TASK, str(task["id"]))
 
 
 def _causes(
@@ -134,11 +187,15 @@ def _causes(
 
 
 def _try(
-    site: Site, client: PortalClient, rule: Rule, handler: Handler, found: Iterator[Cause], row: Mapping[str, Any]
+    site: Site,
+    client: PortalClient,
+    rule: Rule,
+    handler: Handler,
+    found: Iterator[Cause],
+    row: Mapping[str, Any],
+    *task: Task,
 ) -> tuple[str, str, list[str]]:
     name = f"{rule.name}.{handler.name}"
-    if handler.trigger.kind in TASK_KINDS:
-        return name, f"waits for {handler.trigger}, which events of items do not tell", []
     reasons = []
     for cause in found:
         reason = why_not(rule, handler, cause)
@@ -149,7 +206,7 @@ def _try(
         item = Item(cause.entity, cause.entity_id, row, read)
         context = Rehearsal(site, client, rule, handler.name, cause, 0)
         try:
-            handler.function(item, context)
+            handler.function(item, *task, context)
         except B24SyncError as error:
             context.told.append(f"{type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001 - the rule's own mistake, told with its line

@@ -97,7 +97,7 @@ class TaskLooks:
     ) -> None:
         """Store a look at one task and the causes that follow from it."""
         before = last.fields if last is not None else {"status": PENDING}
-        kinds = list(_kinds(before, row))
+        kinds = list(kinds_between(before, row))
         counts = self._observer.causes.counts(connection, link.entity, [link.entity_id], tuple(TASK_KINDS))
         so_far = counts.get(link.entity_id, {})
         found = [
@@ -120,7 +120,7 @@ class TaskLooks:
         self._observer.raise_causes(connection, found, source=source, at=at, writer=writer)
 
 
-def _kinds(before: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]:
+def kinds_between(before: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]:
     """What happened between two looks; steps that were passed in between count (design 6)."""
     was, status = before.get("status"), row.get("status")
     if status != was:

@@ -115,7 +115,13 @@ def task_of(row: Mapping[str, Any]) -> dict[str, Any]:
         "changedDate": _value(row, "changedDate"),
         "chatId": _int(_value(row, "chatId")) or None,
         "controlled": _value(row, "taskControl") in ("Y", True, "1", 1),
+        "boundTo": _bindings(_value(row, "ufCrmTask")),
     }
+
+
+def _bindings(value: Any) -> list[str]:
+    """Items that a task is bound to, as `binding` names them; nothing is `false`, an empty text or an empty list."""
+    return [str(one) for one in value] if isinstance(value, list) else []
 
 
 def _value(row: Mapping[str, Any], name: str) -> Any:

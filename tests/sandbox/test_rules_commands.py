@@ -83,6 +83,61 @@ def test_what_a_rule_would_write_is_told_and_not_written(tmp_path: Path, sandbox
     assert desk.run("rules", "test", PROJECT / "rules" / "refusal.py", "--event", "nonsense").code == 78
 
 
+PAPERS = """
+from b24sync.automation import *
+
+papers = Process("papers", entity="deal")
+
+@papers.on(entered("В работе"))
+def ask(deal, ctx):
+    ctx.tasks.ensure("papers", title="Документы", responsible=5, about=deal, TASK_CONTROL="Y")
+
+@papers.on(task_started("papers"))
+def begun(deal, task, ctx):
+    ctx.comment(deal, f"{task.row['title']} начаты")
+
+@papers.on(task_completed("papers", "copies"))
+def there(deal, task, ctx):
+    ctx.comment(deal, f"готово {task.step}: {ctx.tasks.has_comment_with_files(task)}")
+
+@papers.on(task_approved("*"))
+def good(deal, task, ctx):
+    ctx.comment(deal, "принято")
+
+@papers.on(task_commented("papers"))
+def said(deal, task, ctx):
+    ctx.tasks.complete(task)
+"""
+
+
+def test_what_a_rule_would_write_for_events_of_tasks(tmp_path: Path, sandbox: SandboxProcess, deal: int) -> None:
+    desk = Desk(tmp_path, sandbox)
+    file = desk.file("papers.py", PAPERS)
+    fields = {"TITLE": "Документы", "RESPONSIBLE_ID": 5, "UF_CRM_TASK": [f"D_{deal}"], "TASK_CONTROL": "Y"}
+    task = sandbox.rest("tasks.task.add", {"fields": fields})["result"]["task"]["id"]
+
+    def would(event: str) -> list[tuple[str, str]]:
+        ended = desk.run("rules", "test", file, "--event", event, "--json")
+        assert ended.code == 0, ended
+        rows = json.loads(ended.stdout.splitlines()[-1])
+        return [(row["handler"].removeprefix("papers."), write) for row in rows for write in row["writes"]]
+
+    assert would(f"ONTASKUPDATE:{task}") == []
+    sandbox.act("task.start", task=task)
+    before = sandbox.state("tasks")
+    assert would(f"ONTASKUPDATE:{task}") == [("begun", f"comment deal {deal}: Документы начаты")]
+    assert would(f"ONTASKCOMMENTADD:{task}") == [("said", f"finish task {task} «Документы»")]
+    assert sandbox.state("tasks") == before, "nothing was written"
+    sandbox.act("task.complete", task=task)
+    done = [("there", f"comment deal {deal}: готово {step}: False") for step in ("copies", "papers")]
+    assert would(f"ONTASKUPDATE:{task}") == done
+    sandbox.act("task.approve", task=task)
+    assert would(f"ONTASKUPDATE:{task}") == [*done, ("good", f"comment deal {deal}: принято")]
+    form = f"event=ONTASKUPDATE&data%5BFIELDS_BEFORE%5D%5BID%5D={task}&data%5BFIELDS_AFTER%5D%5BID%5D={task}"
+    assert would(str(desk.file("event.form", form))) == [*done, ("good", f"comment deal {deal}: принято")]
+    assert "no task 999" in desk.run("rules", "test", file, "--event", "ONTASKUPDATE:999").stderr
+
+
 def test_what_happened_is_explained(tmp_path: Path, sandbox: SandboxProcess, deal: int) -> None:
     with running_daemon(tmp_path, sandbox, CONFIG) as daemon:
         sandbox.act("deal.move", id=deal, stage="В работе")
