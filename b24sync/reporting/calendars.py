@@ -90,18 +90,21 @@ class DayCount:
         while self._last < end:
             counted = self._days[-1] + self._counts(self._last)
             self._last += ONE_DAY
-            self._midnights.append(self._midnight(self._last))
-            self._days.append(counted)
+            midnight = self._midnight(self._last)
+            if midnight > self._midnights[-1]:  # a zone that changed sides of the date line has left a date out
+                self._midnights.append(midnight)
+                self._days.append(counted)
 
     def _prepend_year(self) -> None:
         begin = self._first.replace(year=self._first.year - 1)
-        midnights, days, counted = [], [], self._days[0]
+        midnights, days = [self._midnights[0]], [self._days[0]]
         while self._first > begin:
             self._first -= ONE_DAY
-            counted -= self._counts(self._first)
-            midnights.append(self._midnight(self._first))
-            days.append(counted)
-        self._midnights[:0], self._days[:0] = reversed(midnights), reversed(days)
+            midnight = self._midnight(self._first)
+            if midnight < midnights[-1]:
+                midnights.append(midnight)
+                days.append(days[-1] - self._counts(self._first))
+        self._midnights[:1], self._days[:1] = reversed(midnights), reversed(days)
 
     def _midnight(self, day: date) -> float:
         return datetime(day.year, day.month, day.day, tzinfo=self._zone).timestamp()

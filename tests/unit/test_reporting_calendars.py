@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from b24sync.errors import ConfigError
@@ -59,7 +59,19 @@ def test_a_date_is_one_day_whatever_its_length(day: object, zone: ZoneInfo) -> N
     """Also where clocks change: Moscow lost an hour for good in 2011 and got one back in 2014."""
     start = at(f"{day}T00:00", zone)
     end = at(f"{datetime.fromisoformat(str(day)).date() + timedelta(days=1)}T00:00", zone)
+    assume(end > start)
     assert DayCount(zone).between(start, end) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("first", ["2012-06-01T00:00", "2011-06-01T00:00"])
+def test_a_date_that_a_zone_left_out_is_no_day(first: str) -> None:
+    """Samoa went from 29 to 31 December 2011."""
+    days = DayCount(APIA)
+    days.between(at(first, APIA), at(first, APIA))
+    last, new = at("2011-12-29T00:00", APIA), at("2011-12-31T00:00", APIA)
+    assert new - last == 86_400
+    assert days.between(last, new) == 1 and days.after(last, 1.5) == new + 43_200
+    assert days.all_between(np.array([last, last]), np.array([new, new + 86_400])).tolist() == [1, 2]
 
 
 def test_the_days_on_which_clocks_change_have_23_and_25_hours_and_count_as_one() -> None:
