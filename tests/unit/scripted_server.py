@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 OK = b'{"result": true, "time": {"start": 1, "finish": 1, "duration": 0}}'
 
@@ -42,7 +45,7 @@ class ScriptedServer:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
-        with connection:
+        with connection, contextlib.suppress(OSError):  # the client has gone, or the test is over
             connection.sendall(self.greeting)
             while (request := _read_request(connection)) is not None:
                 self.requests.append(request)
@@ -89,7 +92,10 @@ def scripted_server(*answers: bytes | str | None, greeting: bytes = b"") -> Iter
         server.close()
 
 
+@cache
 def closed_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    """A port of this machine that nobody listens on, nor can until this process ends: it is taken, and refuses."""
+    taken = socket.socket()
+    atexit.register(taken.close)
+    taken.bind(("127.0.0.1", 0))
+    return int(taken.getsockname()[1])

@@ -28,6 +28,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(plan=PLANS["off"], seed=SEED) as running:
+        running.events.set_knobs({"timeout_s": 60})
         yield running
 
 
@@ -39,11 +40,11 @@ class App:
         self.tokens = self.control("oauth/install", user_id=user_id, **install)
 
     def control(self, path: str, **params: Any) -> dict[str, Any]:
-        return dict(requests.post(f"{self.sandbox.base}/_sandbox/{path}", json=params, timeout=5).json())
+        return dict(requests.post(f"{self.sandbox.base}/_sandbox/{path}", json=params, timeout=60).json())
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         body = {**params, "auth": self.tokens["access_token"]}
-        return dict(requests.post(f"{self.sandbox.base}/rest/{method}", json=body, timeout=5).json())
+        return dict(requests.post(f"{self.sandbox.base}/rest/{method}", json=body, timeout=60).json())
 
     def refresh(self) -> dict[str, Any]:
         query = {
@@ -52,11 +53,11 @@ class App:
             "client_secret": self.tokens["client_secret"],
             "refresh_token": self.tokens["refresh_token"],
         }
-        return dict(requests.get(f"{self.sandbox.base}/oauth/token/", params=query, timeout=5).json())
+        return dict(requests.get(f"{self.sandbox.base}/oauth/token/", params=query, timeout=60).json())
 
 
 def hook(sandbox: Sandbox, method: str, **params: Any) -> dict[str, Any]:
-    return dict(requests.post(sandbox.webhook_url + method, json=params, timeout=5).json())
+    return dict(requests.post(sandbox.webhook_url + method, json=params, timeout=60).json())
 
 
 def test_a_refresh_token_is_good_once(sandbox: Sandbox) -> None:
@@ -73,7 +74,7 @@ def test_a_refresh_token_is_good_once(sandbox: Sandbox) -> None:
 
 def test_an_application_is_told_that_it_was_installed(sandbox: Sandbox, receiver: Receiver) -> None:
     app = App(sandbox, url=receiver.url)
-    assert sandbox.events.wait_idle(10)
+    assert sandbox.events.wait_idle(60)
     form = receiver.forms[0]
     assert (form["event"], form["data[INSTALLED]"]) == ("ONAPPINSTALL", "Y")
     assert form["auth[refresh_token]"] == app.tokens["refresh_token"]
@@ -86,13 +87,13 @@ def test_bound_events_come_with_tokens(sandbox: Sandbox, receiver: Receiver) -> 
     assert app.call("event.bind", event="OnCrmDealAdd", handler=receiver.url)["result"] is True
     assert app.call("event.get")["result"][0]["event"] == "ONCRMDEALADD"
     deal = hook(sandbox, "crm.deal.add", fields={"TITLE": "x"})["result"]
-    assert sandbox.events.wait_idle(10)
+    assert sandbox.events.wait_idle(60)
     form = receiver.forms[0]
     assert (form["event"], form["data[FIELDS][ID]"]) == ("ONCRMDEALADD", str(deal))
     app.tokens["access_token"] = form["auth[access_token]"]
     assert app.call("event.unbind", event="ONCRMDEALADD", handler=receiver.url)["result"] == {"count": 1}
     hook(sandbox, "crm.deal.add", fields={"TITLE": "x"})
-    assert sandbox.events.wait_idle(10)
+    assert sandbox.events.wait_idle(60)
     assert len(receiver.forms) == 1
 
 
@@ -169,7 +170,7 @@ def test_a_connector_keeps_own_changes_out_of_its_queue(sandbox: Sandbox, receiv
     app.call("crm.deal.add", fields={"TITLE": "foreign"})
     assert len(app.call("event.offline.list", auth_connector="b24sync")["result"]) == 1
     assert app.call("event.offline.list")["result"] == []
-    assert sandbox.events.wait_idle(10)
+    assert sandbox.events.wait_idle(60)
     assert [form["event"] for form in receiver.forms] == ["ONOFFLINEEVENT"]
 
 
@@ -178,11 +179,11 @@ def test_rest_3_speaks_its_own_shapes(sandbox: Sandbox) -> None:
     task = hook(sandbox, "tasks.task.add", fields=fields)["result"]["task"]["id"]
     url = sandbox.webhook_url.replace("/rest/", "/rest/api/")
     send = f"{url}tasks.task.chat.message.send"
-    said = requests.post(send, json={"fields": {"taskId": task, "text": "Привет"}}, timeout=5)
+    said = requests.post(send, json={"fields": {"taskId": task, "text": "Привет"}}, timeout=60)
     assert (said.status_code, said.json()["result"]) == (200, {"result": True})
-    wrong = requests.post(send, json={"fields": {"text": "Привет"}}, timeout=5)
+    wrong = requests.post(send, json={"fields": {"text": "Привет"}}, timeout=60)
     assert (wrong.status_code, wrong.json()["error"]["validation"][0]["field"]) == (400, "taskId")
-    item = requests.post(f"{url}tasks.task.get", json={"id": task}, timeout=5).json()["result"]["item"]
+    item = requests.post(f"{url}tasks.task.get", json={"id": task}, timeout=60).json()["result"]["item"]
     assert (item["status"], item["chat"]["entityType"]) == ("pending", "TASKS_TASK")
-    assert requests.post(f"{url}crm.item.list", json={}, timeout=5).status_code == 404
+    assert requests.post(f"{url}crm.item.list", json={}, timeout=60).status_code == 404
     assert hook(sandbox, "tasks.task.chat.message.send")["error"] == "ERROR_METHOD_NOT_FOUND"

@@ -54,10 +54,10 @@ def test_a_switch_turns_violations_into_refusals() -> None:
     with tiny_sandbox(plan=PLANS["off"]) as sandbox:
         sandbox.engine.methods = sandbox.engine.executor.methods = methods
         url = sandbox.webhook_url + "crm.item.get"
-        assert requests.post(url, json=body, timeout=5).status_code == 200
+        assert requests.post(url, json=body, timeout=60).status_code == 200
         assert sandbox.calls.figures()["spec_violations_by_text"] == {"crm.item.get: unknown parameter text": 1}
         sandbox.switches.set("spec_refuses", True)
-        refused = requests.post(url, json=body, timeout=5)
+        refused = requests.post(url, json=body, timeout=60)
         assert (refused.status_code, refused.json()["error"]) == (400, "ERROR_SPEC_VIOLATION")
 
 

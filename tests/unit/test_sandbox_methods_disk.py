@@ -116,16 +116,16 @@ def test_files_in_fields_of_deals_come_back_by_their_machine_link() -> None:
 
         def save(method: str, **params: Any) -> list[dict[str, Any]]:
             body = {"entityTypeId": 2, "useOriginalUfNames": "Y", **params}
-            answer = requests.post(sandbox.webhook_url + method, json=body, timeout=5).json()
+            answer = requests.post(sandbox.webhook_url + method, json=body, timeout=60).json()
             return list(answer["result"]["item"]["UF_CRM_SCANS"])
 
         scans = [["a.pdf", content(b"A")[1]], ["b.pdf", content(b"B")[1]], {"fileData": content(b"C")}]
         first, second = save("crm.item.add", fields={"UF_CRM_SCANS": scans})
-        assert requests.get(first["urlMachine"], timeout=5).content == b"A"
+        assert requests.get(first["urlMachine"], timeout=60).content == b"A"
         kept = save(
             "crm.item.update", id=1, fields={"UF_CRM_SCANS": [{"id": second["id"]}, ["d.pdf", content(b"D")[1]]]}
         )
-        assert [requests.get(one["urlMachine"], timeout=5).content for one in kept] == [b"B", b"D"]
+        assert [requests.get(one["urlMachine"], timeout=60).content for one in kept] == [b"B", b"D"]
         assert [one["name"] for one in sandbox.portal.dump("crm_files")] == ["a.pdf", "b.pdf", "d.pdf"]
 
 
@@ -133,15 +133,15 @@ def test_files_travel_by_links_over_http() -> None:
     with Sandbox(plan=PLANS["off"]) as sandbox:
 
         def call(method: str, **params: Any) -> Any:
-            return requests.post(sandbox.webhook_url + method, json=params, timeout=5).json()["result"]
+            return requests.post(sandbox.webhook_url + method, json=params, timeout=60).json()["result"]
 
         root = call("disk.storage.getlist")[0]["ROOT_OBJECT_ID"]
         link = call("disk.folder.uploadfile", id=root)
-        posted = requests.post(link["uploadUrl"], files={link["field"]: ("отчёт.html", b"<html>")}, timeout=5).json()
+        posted = requests.post(link["uploadUrl"], files={link["field"]: ("отчёт.html", b"<html>")}, timeout=60).json()
         file = call("disk.file.get", id=posted["result"]["ID"])
         assert (file["NAME"], file["SIZE"]) == ("отчёт.html", "6")
-        assert requests.get(file["DOWNLOAD_URL"], timeout=5).content == b"<html>"
-        assert requests.get(file["DOWNLOAD_URL"] + "x", timeout=5).status_code == 404
-        assert requests.post(link["uploadUrl"], files={"file": ("a", b"b")}, timeout=5).status_code == 404
-        figures = requests.get(f"{sandbox.base}/_sandbox/figures", timeout=5).json()
+        assert requests.get(file["DOWNLOAD_URL"], timeout=60).content == b"<html>"
+        assert requests.get(file["DOWNLOAD_URL"] + "x", timeout=60).status_code == 404
+        assert requests.post(link["uploadUrl"], files={"file": ("a", b"b")}, timeout=60).status_code == 404
+        figures = requests.get(f"{sandbox.base}/_sandbox/figures", timeout=60).json()
         assert figures["files"] == 1

@@ -96,6 +96,35 @@ METHODS = {
 }
 
 
+class NotingClock(SandboxClock):
+    """Notes how long it is asked to wait: a busy machine makes any wait longer, but no wish."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__(scale=scale)
+        self.wished_s: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.wished_s.append(max(seconds, 0.0))
+        super().sleep(seconds)
+
+
+class HeldClock(SandboxClock):
+    """Lets whoever waits wait until it is let go. `waiting` has a place for each of `count` of them."""
+
+    def __init__(self, count: int = 1) -> None:
+        super().__init__()
+        self.waiting = threading.Barrier(count + 1)
+        self._go = threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.waiting.wait(30)
+        assert self._go.wait(30)
+
+    def let_go(self) -> None:
+        self._go.set()
+
+
 def tiny_sandbox(**options: Any) -> Sandbox:
     """A sandbox of the tiny portal, not yet listening; options as of Sandbox."""
 
