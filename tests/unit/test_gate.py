@@ -423,7 +423,7 @@ def test_one_bulk_request_is_in_flight_at_a_time_and_the_next_one_waits_for_its_
     assert gate._rows.take_bulk(ticket) is False
     assert waiting(gate) == [("bulk", True), ("bulk", False)]
     gate.reserve({}, "interactive")
-    process.communicate("go\n", timeout=30)
+    process.communicate("go\n", timeout=60)
     assert gate._rows.take_bulk(ticket) is True
     gate._rows.leave_queue(ticket)
     assert waiting(gate) == []
@@ -434,7 +434,7 @@ def test_a_process_killed_with_the_bulk_slot_frees_the_slot_and_what_it_had_in_f
     gate = real_gate(store)
     assert row(gate)["in_flight_s"] == 33
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     with gate.bulk_turn({METHOD: 1.0}):
         assert waiting(gate) == [("bulk", True)]
         assert row(gate)["in_flight_s"] == 0
@@ -458,7 +458,7 @@ def test_who_waits_for_a_turn_is_told_when_the_portal_blocks_us(store: Store) ->
     with pytest.raises(PortalBlocked), gate.bulk_turn({METHOD: 1.0}):
         pytest.fail("it is not our turn")
     assert waiting(gate) == [("bulk", True)]
-    process.communicate("go\n", timeout=30)
+    process.communicate("go\n", timeout=60)
 
 
 # -- several processes ---------------------------------------------------------------------------------------------
@@ -468,10 +468,10 @@ import sys, time
 from b24sync.clock import SystemClock
 from b24sync.store.engine import open_store
 from b24sync.transport.gate import Gate, Limits
-gate = Gate(open_store(sys.argv[1]), "main", "webhook 1", Limits(60.0, 50.0, None, 60.0), SystemClock())
+gate = Gate(open_store(sys.argv[1]), "main", "webhook 1", Limits(10.0, 50.0, None, 60.0), SystemClock())
 print("ready", flush=True)
 sys.stdin.readline()
-moments = []
+moments = [time.monotonic()]
 for _ in range(int(sys.argv[2])):
     gate.reserve({}, sys.argv[3])
     moments.append(time.monotonic())
@@ -481,9 +481,10 @@ print(*moments, flush=True)
 
 @pytest.mark.many_transactions
 def test_three_processes_together_keep_to_the_rate_and_use_it(store: Store) -> None:
+    """At a rate so low that a slow machine's bookings do not drain away while they are made."""
     bookers = [
         subprocess.Popen(
-            [sys.executable, "-c", BOOKER, store.url, "60", priority],
+            [sys.executable, "-c", BOOKER, store.url, "24", priority],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -499,14 +500,14 @@ def test_three_processes_together_keep_to_the_rate_and_use_it(store: Store) -> N
         booker.stdin.write("go\n")
         booker.stdin.flush()
     for booker in bookers:
-        out, _ = booker.communicate(timeout=60)
+        out, _ = booker.communicate(timeout=300)
         moments.append([float(word) for word in out.split()])
-    bucket = PortalBucket(rate_per_s=60.0)
-    together = sorted(moment for own in moments for moment in own)
-    assert len(together) == 180
+    bucket = PortalBucket(rate_per_s=10.0)
+    began, together = min(own[0] for own in moments), sorted(moment for own in moments for moment in own[1:])
+    assert len(together) == 72
     bucket.last = together[0]
     for moment in together:
         bucket.arrive(moment)
     assert bucket.highest <= 50, "the portal would have refused"
     assert bucket.highest >= 25, "three processes did share one burst"
-    assert together[-1] - together[0] >= (180 - 48) / 60 - 0.05
+    assert together[-1] - began >= (72 - 48) / 10

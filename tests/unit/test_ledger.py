@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from itertools import chain
 
 import pytest
 from fixed_clock import FixedClock
@@ -221,7 +222,7 @@ def test_what_somebody_removed_in_the_portal_can_be_wanted_again(ledger: Ledger)
 # -- owners ------------------------------------------------------------------------------------------------------
 
 CLAIMER = """
-import random, sys, time
+import random, sys
 from b24sync.clock import SystemClock
 from b24sync.store.engine import open_store
 from b24sync.store.ledger import Ledger
@@ -229,17 +230,20 @@ ledger = Ledger(open_store(sys.argv[1]), "main", "deal@first-steps", SystemClock
 keys = [f"k{number}" for number in range(int(sys.argv[2]))]
 random.Random(sys.argv[3]).shuffle(keys)
 print("ready", flush=True)
-sys.stdin.readline()
 for start in range(0, len(keys), 20):
+    if start <= 20:
+        sys.stdin.readline()
     print(*sorted(ledger.claim(keys[start : start + 20])), flush=True)
-    time.sleep(0.01)
 print("end", flush=True)
 sys.stdin.readline()
 """
 
 
 def claimer(store: Store, keys: int, seed: int) -> subprocess.Popen[str]:
-    """A process that claims k0, k1, ... in an order of its own, and lives on until it is told to go."""
+    """A process that claims k0, k1, ... in an order of its own, and lives on until it is told to go.
+
+    It waits to be told before its first twenty and before all the others.
+    """
     process = subprocess.Popen(
         [sys.executable, "-c", CLAIMER, store.url, str(keys), str(seed)],
         stdin=subprocess.PIPE,
@@ -273,11 +277,14 @@ def test_two_processes_that_claim_the_same_keys_get_each_key_once(store: Store, 
     both = [claimer(store, 400, seed) for seed in (1, 2)]
     for process in both:
         tell(process)
-    first, second = (claimed(process) for process in both)
-    assert sorted(first + second) == sorted(f"k{number}" for number in range(400))
-    assert first and second, "both had their share"
+    begun = [line(process).split() for process in both]
+    assert all(begun), "both had their share"
     for process in both:
-        process.communicate("go\n", timeout=30)
+        tell(process)
+    rest = [claimed(process) for process in both]
+    assert sorted(chain(*begun, *rest)) == sorted(f"k{number}" for number in range(400))
+    for process in both:
+        process.communicate("go\n", timeout=60)
 
 
 def test_what_a_killed_process_had_sent_is_unknown_and_a_living_ones_is_not(store: Store, ledger: Ledger) -> None:
@@ -289,7 +296,7 @@ def test_what_a_killed_process_had_sent_is_unknown_and_a_living_ones_is_not(stor
     assert ledger.bury_dead() == 0
     assert state(ledger, "k0") == SENT
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert ledger.bury_dead() == 1
     assert (state(ledger, "k0"), state(ledger, "k1")) == (UNKNOWN, SENT)
     assert write(ledger, "k0").message == "its process died after sending"
@@ -301,12 +308,12 @@ def test_a_zombie_is_dead_although_it_has_a_pid(store: Store, ledger: Ledger) ->
     tell(process)
     assert claimed(process) == ["k0"]
     process.send_signal(signal.SIGKILL)
-    for _ in range(200):
+    for _ in range(3000):
         if ledger.bury_dead():
             break
         SystemClock().sleep(0.02)
     assert state(ledger, "k0") == UNKNOWN, "nobody has waited for the process, and it is dead all the same"
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -52,13 +52,13 @@ def test_a_lock_that_a_living_process_holds_is_not_given_out(store: Store, holde
 
 
 def test_a_lock_is_free_when_its_holder_lets_go(store: Store, holder: subprocess.Popen[str]) -> None:
-    assert holder.communicate("go\n", timeout=30)[0] == "freed\n"
+    assert holder.communicate("go\n", timeout=60)[0] == "freed\n"
     assert NamedLock(store, "main", "import", SystemClock()).take()
 
 
 def test_a_lock_is_free_when_its_holder_is_killed(store: Store, holder: subprocess.Popen[str]) -> None:
     holder.kill()
-    holder.wait(30)
+    holder.wait(60)
     assert NamedLock(store, "main", "import", SystemClock()).take()
 
 
@@ -67,7 +67,7 @@ def test_who_waits_gets_the_lock_after_the_holder(store: Store, holder: subproce
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
             holder.kill()
-            holder.wait(30)
+            holder.wait(60)
 
     clock = ImpatientClock()
     clock.boot_name = SystemClock().boot_id()

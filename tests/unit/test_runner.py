@@ -24,7 +24,7 @@ from b24sync.clock import SystemClock
 from b24sync.errors import RetryLater
 from b24sync.store.engine import Store
 from b24sync.store.jobs import Jobs
-from b24sync.store.lanes import Lanes, Message
+from b24sync.store.lanes import LEASE_S, Lanes, Message
 from b24sync.store.tables import crons
 
 WAIT_S = 30.0
@@ -38,10 +38,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def running(store: Store, handlers: Mapping[str, Handler], **options: Any) -> Iterator[LocalRunner]:
+def running(
+    store: Store, handlers: Mapping[str, Handler], *, stop: threading.Event | None = None, **options: Any
+) -> Iterator[LocalRunner]:
     clock = SystemClock()
     made = LocalRunner(store, clock, handlers, Crons(store, clock, []), ["main"], **options)
-    stop = threading.Event()
+    stop = stop or threading.Event()
     thread = threading.Thread(target=made.run, args=(stop,))
     thread.start()
     try:
@@ -93,14 +95,14 @@ def test_a_job_that_loops_or_raises_stops_only_its_own_lane(store: Store) -> Non
         if work.message.kind == "raises":
             raise KeyError("no such field")
 
-    handler = Handler(run, limit_s=0.3, max_tries=1)
-    with running(store, {"deal": handler}, threads=3):
-        publish(store, "deal:1", "loops", "after it")
+    handlers = {"item": Handler(run, limit_s=1.0, max_tries=1), "deal": Handler(run, max_tries=1)}
+    with running(store, handlers, threads=3):
+        publish(store, "item:1", "loops", "after it")
         publish(store, "deal:2", "raises", "after it")
         publish(store, "deal:3", *map(str, range(30)))
         wait_until(lambda: set(states(store).values()) == {"done", "dead"})
     dead = {name for name, state in states(store).items() if state == "dead"}
-    assert dead == {"deal:1 loops", "deal:2 raises"}
+    assert dead == {"item:1 loops", "deal:2 raises"}
     messages = [job.message or "" for job in Jobs(store, "main", SystemClock()).dead()]
     assert "ran longer than it may" in " ".join(messages)
     assert "KeyError: 'no such field'" in " ".join(messages)
@@ -123,26 +125,36 @@ def test_a_job_that_cannot_be_interrupted_loses_its_lane_and_the_process_asks_to
 
 
 def test_a_stop_lets_what_is_being_done_end_and_begins_nothing_more(store: Store) -> None:
-    begun, release = threading.Event(), threading.Event()
+    begun, stop = threading.Event(), threading.Event()
 
     def run(work: Work) -> None:
         begun.set()
-        release.wait(WAIT_S)
+        assert stop.wait(WAIT_S)
+        time.sleep(0.3)
 
-    with running(store, {"deal": Handler(run)}):
+    with running(store, {"deal": Handler(run)}, stop=stop):
         publish(store, "deal:1", "a", "b")
         assert begun.wait(WAIT_S)
-        threading.Timer(0.3, release.set).start()
     assert states(store) == {"deal:1 a": "done", "deal:1 b": "waiting"}
 
 
 def test_a_batch_handler_gets_what_gathers(store: Store) -> None:
     got: list[int] = []
-    with running(store, {"dispatch": Handler(lambda work: got.append(len(work.messages)), batch=100)}):
+    begun, release = threading.Event(), threading.Event()
+
+    def run(work: Work) -> None:
+        got.append(len(work.messages))
+        begun.set()
+        assert release.wait(WAIT_S)
+
+    with running(store, {"dispatch": Handler(run, batch=100)}):
+        publish(store, "dispatch", "first")
+        assert begun.wait(WAIT_S)
         for number in range(60):
-            Lanes(store, SystemClock()).publish_now([Message("main", "dispatch", str(number))])
-        wait_until(lambda: sum(got) == 60)
-    assert max(got) > 1
+            publish(store, "dispatch", str(number))
+        release.set()
+        wait_until(lambda: sum(got) == 61)
+    assert got == [1, 60]
 
 
 DYING = """
@@ -171,9 +183,8 @@ def test_the_lanes_of_a_killed_process_come_back_at_once(store: Store) -> None:
             assert got == [], "it lives and has the lane"
             process.kill()
             process.wait(WAIT_S)
-            began = time.monotonic()
             wait_until(lambda: len(got) == 2)
-            assert time.monotonic() - began < 10, "no lease is waited for"
+            assert WAIT_S < LEASE_S, "no lease is waited for"
     assert got == [("a", 1), ("b", 0)]
 
 
@@ -183,9 +194,8 @@ def test_a_store_that_is_locked_for_a_while_ends_no_job_and_no_worker(
     from b24sync.automation import engine as engine_module
     from b24sync.store import engine as store_module
 
-    for module, name in ((store_module, "BUSY_TIMEOUT_S"), (engine_module, "STORE_PAUSE_S")):
-        monkeypatch.setattr(module, name, 0.1)
-    monkeypatch.setattr(runner_module, "STORE_PAUSE_S", 0.1)
+    for module in (engine_module, runner_module):
+        monkeypatch.setattr(module, "STORE_PAUSE_S", 0.1)
     begun, release = threading.Event(), threading.Event()
 
     def run(work: Work) -> None:
@@ -196,6 +206,7 @@ def test_a_store_that_is_locked_for_a_while_ends_no_job_and_no_worker(
         publish(store, "deal:1", "a", "b")
         assert begun.wait(WAIT_S)
         with store.write():
+            monkeypatch.setattr(store_module, "BUSY_TIMEOUT_S", 0.1)
             release.set()
             time.sleep(1.0)
             assert states(store)["deal:1 a"] == "running", "it cannot be ended yet"
