@@ -70,7 +70,7 @@ def test_a_secret_that_is_told_is_hidden_wherever_it_stands() -> None:
 def test_any_told_secret_is_gone_from_any_text(secret: str, before: str, after: str) -> None:
     mask = Mask()
     mask.add_webhook(f"https://example.bitrix24.ru/rest/1/{secret}/")
-    assert secret not in mask.hide(before + secret + after).replace(HIDDEN, "")
+    assert secret not in mask.hide(before + secret + after)
 
 
 def test_the_longer_of_two_secrets_is_hidden_whole() -> None:
@@ -138,7 +138,7 @@ IMPATIENT = "import time; time.sleep = lambda seconds: None; from b24sync.cli im
 
 def command(folder: Path, *words: str, webhook: str) -> subprocess.CompletedProcess[str]:
     """Run b24sync against `webhook`, which the environment names; its waits between tries are left out."""
-    (folder / "config.toml").write_text('[limits]\nplan = "custom"\nrate_per_s = 1000\nrequest_cap_s = 2\n')
+    (folder / "config.toml").write_text('[limits]\nplan = "custom"\nrate_per_s = 1000\n')
     environment = {name: value for name, value in os.environ.items() if not name.startswith("B24SYNC_")}
     return subprocess.run(
         [sys.executable, "-c", IMPATIENT, *words],
@@ -147,7 +147,7 @@ def command(folder: Path, *words: str, webhook: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
