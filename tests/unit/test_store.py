@@ -120,7 +120,7 @@ def test_three_first_starts_at_once_all_find_a_migrated_store(tmp_path: Path) ->
         assert starter.stdin is not None
         starter.stdin.write("go\n")
         starter.stdin.flush()
-    said = [starter.communicate(timeout=60) for starter in starters]
+    said = [starter.communicate(timeout=300) for starter in starters]
     assert [out for out, _ in said] == ["opened\n"] * 3, said
     with sqlite3.connect(tmp_path / "var" / "store.db") as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(migrate.HEAD,)]
@@ -186,7 +186,7 @@ def test_a_writer_waits_for_another_one_instead_of_failing(store: Store, tmp_pat
     writers = [
         subprocess.Popen([sys.executable, "-c", script, f"sqlite:///{tmp_path}/store.db", name]) for name in "abc"
     ]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
     assert len(cursor_values(store)) == 180
 
 
