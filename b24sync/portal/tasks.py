@@ -55,24 +55,24 @@ def find_by_tag(client: PortalClient, tag: str) -> str | None:
     """The id of the task that carries a tag. Cost: one request."""
     params = {"filter": {"TAG": tag}, "select": ["ID"], "order": {"ID": "ASC"}, "start": 0}
     rows = items_of(client.call(LIST, params).result)
-    return str(rows[0]["id"]) if rows else None
+    return str(task_of(rows[0])["id"]) if rows else None
 
 
 def changed_since(client: PortalClient, moment: str, after: int, priority: Priority = "bulk") -> list[dict[str, Any]]:
-    """A page of 50 tasks changed at or after a moment, by id, above an id. Cost: one request."""
+    """A page of 50 tasks changed at or after a moment, by id, above an id, decoded. Cost: one request."""
     params = {
         "filter": {">=CHANGED_DATE": moment, ">ID": after},
         "select": ["ID", "CHANGED_DATE"],
         "order": {"ID": "ASC"},
         "start": -1,
     }
-    return items_of(client.call(LIST, params, priority=priority).result)
+    return [task_of(row) for row in items_of(client.call(LIST, params, priority=priority).result)]
 
 
 def add_task(client: PortalClient, fields: Mapping[str, Any], **options: Any) -> str:
     """Add a task; its id, "" where the answer has none. Cost: one request. `options`: those of `PortalClient.call`."""
     answer = client.call(ADD, {"fields": dict(fields)}, write=True, **options)
-    return str(_one(answer.result).get("id") or "")
+    return str(task_of(_one(answer.result))["id"] or "")
 
 
 def update_task(client: PortalClient, task_id: int | str, fields: Mapping[str, Any], **options: Any) -> None:
@@ -89,7 +89,8 @@ def complete_task(client: PortalClient, task_id: int | str, **options: Any) -> d
 def read_task(client: PortalClient, task_id: int | str) -> dict[str, Any] | None:
     """One task, decoded; None when it is gone or not ours to see. Cost: one request."""
     row = _one(client.call(GET, {"taskId": task_id, "select": list(SELECT)}).result)
-    return task_of(row) if row.get("id") or row.get("ID") else None
+    task = task_of(row)
+    return task if task["id"] else None
 
 
 def _one(result: Any) -> Mapping[str, Any]:
@@ -151,7 +152,7 @@ def chat_comments(client: PortalClient, chat_id: int) -> list[Comment]:
     for row in rows:
         options = row.get("params")
         files = options.get("FILE_ID", []) if isinstance(options, Mapping) else []
-        files = files if isinstance(files, list) else [files]
+        files = list(files.values()) if isinstance(files, Mapping) else files if isinstance(files, list) else [files]
         if _int(row.get("author_id")):
             ids = tuple(int(item) for item in files if _int(item))
             found.append(
