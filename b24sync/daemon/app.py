@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from b24sync.daemon.intake import BODY_S, HOOK, MAX_BODY_BYTES, Answer, Intake
 
+DISCARDED_BYTES = 16 * 1024 * 1024
+"""So much of a body that is too large is taken off the line, unkept: a client still sending hears no answer."""
+DISCARD_S = 2.0
 HEADERS_S = 5.0
 """How long a client may take to send its headers."""
 
@@ -125,6 +128,8 @@ class Hook:
         body, answer = await self._read(headers.get(b"content-length", b"0"), receive)
         if body is not None:
             answer = await self._intake.take(body, headers.get(b"content-type", b"").decode("latin-1"))
+        elif b"expect" not in headers:  # such a client sends nothing before it is told to
+            await self._discard(receive)
         status, text = answer
         said = text.encode()
         out = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(said)).encode())]
@@ -151,6 +156,17 @@ class Hook:
                         return body, (200, "")
         except TimeoutError:
             return None, self._intake.refuse(400, f"the body did not come within {BODY_S:.0f} s")
+
+    async def _discard(self, receive: Receive) -> None:
+        """Read on without keeping anything, up to a length and a time: closed at once, the line would be reset."""
+        left = DISCARDED_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_S):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        return
 
 
 class PatientProtocol(HttpToolsProtocol):

@@ -82,10 +82,10 @@ def waiting_on(client: PortalClient, deal_ids: Iterable[int], priority: Priority
     wanted = {f"DEAL_{deal_id}" for deal_id in deal_ids}
     if not wanted:
         return []
-    total = client.call(INSTANCES, _instances_params({}, 0), priority=priority).total or 0
+    total = client.call(INSTANCES, _instances_params({}, 0), priority=priority).total
     if total == 0:
         return []
-    if len(wanted) <= total / PAGE:
+    if total is None or len(wanted) <= total / PAGE:
         commands = {
             f"d{index:05d}": Command(INSTANCES, _instances_params({"DOCUMENT_ID": document}, 0))
             for index, document in enumerate(sorted(wanted))

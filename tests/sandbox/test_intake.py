@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import socket
@@ -10,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -198,22 +199,30 @@ def test_thousands_of_bodies_made_from_our_openapi_page(daemon: DaemonProcess, p
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_of_five_megabytes_is_refused_before_it_is_read(
+def test_a_body_of_five_megabytes_is_refused_and_the_client_hears_it(
     daemon: DaemonProcess, place: Path, chunked: bool
 ) -> None:
     before = stored(place)
     body = b"event=ONCRMDEALADD&x=" + b"x" * 5_000_000
     chunks = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
-    try:
-        answer = requests.post(
-            f"{daemon.url}/hooks/bitrix24",
-            data=chunks if chunked else body,
-            headers={"Content-Type": "application/x-www-form-urlencoded"},
-            timeout=60,
-        )
-        assert (answer.status_code, str(MAX_BODY_BYTES) in answer.text) == (400, True)
-    except requests.ConnectionError:  # it was answered and closed while we were still sending
-        assert daemon.get("/healthz").status_code == 200
+    answer = requests.post(
+        f"{daemon.url}/hooks/bitrix24",
+        data=chunks if chunked else body,
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        timeout=60,
+    )
+    assert (answer.status_code, str(MAX_BODY_BYTES) in answer.text) == (400, True)
+    assert stored(place) == before
+
+
+def test_a_body_without_end_is_cut_off(daemon: DaemonProcess, place: Path) -> None:
+    before = stored(place)
+    sent = itertools.count()
+    endless = (b"x" * 65_536 for _ in iter(lambda: next(sent), 20_000))
+    with suppress(requests.ConnectionError):  # answered, or cut while we were sending
+        assert requests.post(f"{daemon.url}/hooks/bitrix24", data=endless, timeout=60).status_code == 400
+    assert next(sent) < 2_000
+    assert daemon.get("/healthz").status_code == 200
     assert stored(place) == before
 
 
