@@ -36,7 +36,8 @@ def resolve_norms(
 ) -> ResolvedNorms:
     """Resolve names. What resolves no more is told and the rest counts: a night does not stop for a renamed stage.
 
-    `before`: what the words meant when they resolved last; the stage of that id keeps the norm under its new name.
+    `before`: what the words meant when they resolved last; the stage of that id keeps the norm under its new name,
+    and what stood in it when it was deleted keeps its delay.
     """
     found = ResolvedNorms()
     for number, line in enumerate(lines, start=1):
@@ -48,12 +49,14 @@ def resolve_norms(
         if line.field and directory.fields and line.field not in directory.fields:
             found.warnings.append(f"{where}: the deal has no field {line.field}; the norm's days count for all deals")
         if stage is None:
+            if place is None:
+                found.absent.append(f"{where}: {_absent(line, directory)}; nothing goes by this norm")
+                continue
             known = next((one for one in directory.stages if (one.pipeline_id, one.status_id) == place), None)
             if known is not None:
                 found.warnings.append(f"{where}: that stage is called {known.name!r} now; put the new name here")
             else:
-                found.absent.append(f"{where}: {_absent(line, directory)}; nothing goes by this norm")
-                continue
+                found.warnings.append(f"{where}: {_absent(line, directory)}; earlier stays still go by this norm")
         assert place is not None  # resolved now, or found by what it meant before
         found.norms.append(PlacedNorm(line, *place))
         found.meant.append((*words, *place))

@@ -22,7 +22,10 @@ CREATED = 1
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One row of the stage history, or (kind 0) a sighting of a card. `group`: P in work, S won, F lost."""
+    """One row of the stage history, or (id 0) a sighting of a card. `group`: P in work, S won, F lost.
+
+    `kind`: TYPE_ID, 0 where the row does not tell.
+    """
 
     id: int
     kind: int
@@ -104,7 +107,7 @@ def stays_of(card: Card, history: Sequence[Move], sightings: Sequence[Move] = ()
             entries.append(event)
     ends = [*[entry.at for entry in entries[1:]], None]
     return [
-        Stay(entry.pipeline_id, entry.stage_id, entry.group, entry.at, end, entry.kind == 0)
+        Stay(entry.pipeline_id, entry.stage_id, entry.group, entry.at, end, entry.id == 0)
         for entry, end in zip(entries, ends, strict=True)
     ]
 

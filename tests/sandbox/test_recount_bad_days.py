@@ -22,7 +22,7 @@ from night_kills import (
     projects,
     written,
 )
-from nights import EXPERTISE, FAST, LEFT, NEW, NORMS, START, NightDesk, deal, seed_of
+from nights import EXPERTISE, FAST, LEFT, NEW, NORMS, START, TOTAL, NightDesk, deal, seed_of
 from sandbox_process import running_sandbox
 
 pytestmark = pytest.mark.waits
@@ -146,6 +146,7 @@ def test_a_portal_that_is_rebuilt_between_two_nights_is_told_and_the_rest_goes_o
         assert desk.recount().result == {"seen": 3, "changed": 3, "written": 3, "refused": 0} | {
             "duration_s": pytest.approx(0, abs=60)
         }
+        totals = {deal_id: row[TOTAL] for deal_id, row in desk.shown().items()}
         sandbox.act("stage.rename", stage="Экспертиза", category="Проекты", new_name="Проверка проекта")
         sandbox.act("stage.delete", stage="Новая заявка", category="Проекты")
         sandbox.act("category.delete", name="Временная")
@@ -164,6 +165,8 @@ def test_a_portal_that_is_rebuilt_between_two_nights_is_told_and_the_rest_goes_o
         shown = desk.shown()
         late = next(row for row in shown.values() if row["stageId"] == EXPERTISE and row[LEFT] is not None)
         assert late[LEFT] == -5, "the renamed stage lost its norm"
+        assert {deal_id: row[TOTAL] for deal_id, row in shown.items()} == {one: totals[one] for one in shown}
+        assert 1 in totals.values(), "nobody was late in the stage that was deleted"
         report = desk.run("report", "stages", "--offline", "--format", "csv").stdout
         assert "Проекты,Проверка проекта," in report and "Проекты,Новая заявка," in report, (
             "a deleted stage lost its name"

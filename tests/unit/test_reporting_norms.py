@@ -132,7 +132,7 @@ def directory(*, stage_name: str = "Экспертиза", stages: bool = True) 
 LINE = StageNorm(pipeline="Проекты", stage="Экспертиза", days=5)
 
 
-def test_a_renamed_stage_keeps_its_norm_and_a_deleted_one_is_told() -> None:
+def test_a_renamed_stage_keeps_its_norm_and_so_do_stays_in_a_deleted_one() -> None:
     first = resolve_norms([LINE], directory(), {})
     assert [norm.stage_id for norm in first.norms] == ["C1:UC_2"] and first.warnings == []
     before = {(pipeline, stage): (one, two) for pipeline, stage, one, two in first.meant}
@@ -142,7 +142,13 @@ def test_a_renamed_stage_keeps_its_norm_and_a_deleted_one_is_told() -> None:
         "[[stages.norm]] 1 (Проекты / Экспертиза): that stage is called 'Проверка' now; put the new name here"
     ]
     deleted = resolve_norms([LINE], directory(stages=False), before)
-    assert deleted.norms == [] and "no such stage in 'Проекты'" in deleted.absent[0]
+    assert deleted.norms == first.norms and deleted.absent == []
+    assert deleted.warnings == [
+        "[[stages.norm]] 1 (Проекты / Экспертиза): there is no such stage in 'Проекты'; "
+        "earlier stays still go by this norm"
+    ]
+    never_there = resolve_norms([LINE], directory(stages=False), {})
+    assert never_there.norms == [] and "no such stage in 'Проекты'" in never_there.absent[0]
 
 
 def test_a_mistyped_norm_is_told_with_the_nearest_names_and_the_others_count() -> None:

@@ -40,6 +40,11 @@ def test_a_deal_that_the_history_knows_whole_is_not_estimated() -> None:
     ]
 
 
+def test_rows_that_do_not_tell_their_type_are_history_all_the_same() -> None:
+    history = [move(1, 10, A, kind=0), move(2, 12, B, kind=0)]
+    assert told(stays_of(card(B, created=10, moved=12), history)) == [(A, 10, 12, False), (B, 12, None, False)]
+
+
 def test_a_deal_without_any_history_stands_in_its_stage_since_its_last_move() -> None:
     assert told(stays_of(card(B, created=10, moved=40), [])) == [(UNKNOWN, 10, 40, True), (B, 40, None, True)]
     assert told(stays_of(card(B, created=10, moved=40, previous=A), [])) == [(A, 10, 40, True), (B, 40, None, True)]
