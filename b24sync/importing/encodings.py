@@ -24,6 +24,8 @@ _SURE_IN_ALL = 3.5
 _SAMPLE_BYTES = 64 * 1024
 _HIGH_BYTE = re.compile(rb"[\x80-\xff]")
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_UTF8_WORD = re.compile(rb"(?:[\xd0\xd1][\x80-\xbf]){4}")
+"""A Cyrillic word in UTF-8; in no single-byte encoding do these bytes make anything that people write."""
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -126,6 +128,8 @@ def _around_high_bytes(chunk: bytes) -> bytes:
 
 
 def _mostly_utf8(sample: bytes) -> bool:
+    if _UTF8_WORD.search(sample):
+        return True
     high = sum(byte > 127 for byte in sample)
     valid = sum(len(match[0]) for match in _UTF8_SEQUENCE.finditer(sample))
     return valid * 10 >= high * 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 from b24sync.importing.titles import fold
 
 _SYNONYMS = {
-    "title": "тема|предмет|сделка|заказ|проект|наименование|subject|deal|opportunity name|project|name of deal",
+    "title": "название|имя сделки|тема|предмет|сделка|заказ|проект|наименование|subject|deal|opportunity name"
+    "|project|name|name of deal",
     "stage": "этап|статус|состояние|deal stage|deal_stage|status|state|phase|stage name",
     "pipeline": "воронка продаж|funnel|sales pipeline",
     "assigned_by": "менеджер|владелец|исполнитель|куратор|manager|owner|deal owner|deal owner name|contact owner name"

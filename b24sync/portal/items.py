@@ -157,8 +157,7 @@ def list_command(entity_type_id: int, filters: Mapping[str, Any], select: Sequen
         "crm.item.list",
         {
             "entityTypeId": entity_type_id,
-            # an empty map would arrive as a list of one empty text
-            **({"filter": dict(filters)} if filters else {}),
+            "filter": dict(filters),
             "select": list(select),
             "order": {"id": "ASC"},
             "start": start,

@@ -160,6 +160,13 @@ def _quoted(text: str) -> str:
     return quote(text, safe="") if text.isascii() else "%" + text.encode().hex("%")
 
 
+def _sayable(params: Params) -> Params:
+    """Without empty maps: a query could write one only as a list of one empty text, which is no filter."""
+    if not isinstance(params, Mapping):
+        return params
+    return {name: value for name, value in params.items() if value or not isinstance(value, Mapping)}
+
+
 def batch_body(commands: Mapping[str, Command], *, halt: bool = False) -> bytes:
     """The JSON body of a `batch`: each command a query string, encoded once (batch.md).
 
@@ -169,7 +176,7 @@ def batch_body(commands: Mapping[str, Command], *, halt: bool = False) -> bytes:
         raise ValueError(f"a batch carries at most {BATCH_MAX_COMMANDS} commands, not {len(commands)}")
     if any(name.isdigit() for name in commands):
         raise ValueError("command names must not be numbers")
-    cmd = {name: f"{command.method}?{query(command.params)}" for name, command in commands.items()}
+    cmd = {name: f"{command.method}?{query(_sayable(command.params))}" for name, command in commands.items()}
     return json.dumps({"halt": int(halt), "cmd": cmd}, ensure_ascii=False, separators=(",", ":")).encode()
 
 

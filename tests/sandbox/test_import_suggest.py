@@ -82,6 +82,16 @@ def test_without_a_portal_titles_and_values_have_to_do(tmp_path: Path) -> None:
     assert mapping.columns["Тел."].field == "phone" and "Тел." not in marked(stdout)
 
 
+@pytest.mark.parametrize("title", ["Название", "Name"])
+def test_the_plainest_word_for_a_title_is_one(title: str, tmp_path: Path) -> None:
+    file = tmp_path / "deals.csv"
+    file.write_text(f"Id;{title};Сумма\n1;Насосы;5\n", encoding="utf-8")
+    process = CliProcess(["import", "suggest", file], cwd=tmp_path)
+    stdout, stderr = process.communicate(60)
+    assert process.returncode == 0, stderr
+    assert parse_mapping(stdout, name="suggested").columns[title].field == "title" and title not in marked(stdout)
+
+
 @pytest.mark.parametrize(
     "sample", sorted((PROJECT / "tests" / "importers").glob("*/*.csv")), ids=lambda path: path.name
 )

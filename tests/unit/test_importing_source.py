@@ -100,6 +100,12 @@ def test_a_broken_place_in_a_utf8_file_is_named_instead_of_reading_all_of_it_wro
         rows_of(csv_file(tmp_path, content))
 
 
+def test_lines_of_two_encodings_in_one_file_are_named_instead_of_reading_one_of_them_wrong(tmp_path: Path) -> None:
+    content = "Имя;Город\n".encode("cp1251") * 50 + "Пётр;Казань\n".encode()
+    with pytest.raises(SourceError, match="line 1: byte 0xc8 is not utf-8"):
+        rows_of(csv_file(tmp_path, content))
+
+
 def test_an_encoding_that_cannot_be_told_is_refused() -> None:
     assert not guess_single_byte(b"id;name\n1;\xfa").sure
 

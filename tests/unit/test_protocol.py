@@ -179,7 +179,7 @@ def test_a_batch_carries_each_command_as_one_query_encoded_once(commands: dict[s
     for name, tree in commands.items():
         method, mark, text = body["cmd"][name].partition("?")
         assert (method, mark) == ("crm.item.add", "?")
-        assert decode(text) == {key: as_sent(value) for key, value in tree.items()}
+        assert decode(text) == {key: as_sent(value) for key, value in tree.items() if value != {}}
 
 
 def test_a_positional_method_with_named_parameters_is_our_mistake_because_it_would_read_them_anyhow() -> None:
@@ -205,6 +205,11 @@ def test_a_batch_with_numbers_for_names_is_our_mistake_because_php_would_lose_th
 
 def test_a_batch_can_halt_at_the_first_error() -> None:
     assert json.loads(batch_body({"a": Command("profile", {})}, halt=True))["halt"] == 1
+
+
+def test_an_empty_filter_is_left_out_of_a_command_and_an_empty_list_is_not() -> None:
+    body = json.loads(batch_body({"a": Command("user.get", {"FILTER": {}, "select": [], "start": 0})}))
+    assert body["cmd"] == {"a": "user.get?select%5B%5D=&start=0"}
 
 
 rows = st.lists(st.dictionaries(keys, texts | st.lists(texts, max_size=40), min_size=1, max_size=20), max_size=60)
