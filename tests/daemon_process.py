@@ -6,7 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -109,6 +109,15 @@ def running_daemon(folder: Path, *words: str, config: str = CONFIG) -> Iterator[
         yield daemon
     finally:
         daemon.close()
+
+
+def children(pid: int) -> list[int]:
+    """Processes that any thread of a process has started."""
+    found = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(one) for one in listed.read_text().split()]
+    return found
 
 
 @contextmanager

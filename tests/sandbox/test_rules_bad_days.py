@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from daemon_desk import DaemonDesk, running_daemon
+from daemon_process import children
 from sandbox_process import PROJECT, SandboxProcess, running_sandbox
 
 pytestmark = pytest.mark.waits
@@ -44,15 +45,6 @@ ON_THE_WAY = ("tasks.task.add", "tasks.task.update", "crm.item.add")
 
 def portal() -> AbstractContextManager[SandboxProcess]:
     return running_sandbox(seed=SEED, scale=SCALE, request_cap_s=REQUEST_CAP_S * SCALE)
-
-
-def children(pid: int) -> list[int]:
-    """Processes that any thread of a process has started."""
-    found = []
-    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(one) for one in listed.read_text().split()]
-    return found
 
 
 def kill(daemon: DaemonDesk, *, whole: bool) -> bool:

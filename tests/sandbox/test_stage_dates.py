@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from daemon_desk import running_daemon
-from nights import FAST, LEFT, NEW, NORMS, OWN_DAYS, PLAN_END, START, deal, seed_of
+from nights import FAST, LEFT, NEW, NORMS, OWN_DAYS, PLAN_END, START, a_long_night, deal, seed_of
 from sandbox_process import running_sandbox
 
 RULE = "[rules.stage_dates]\n"
@@ -20,7 +20,7 @@ SELECT = ",".join(["id", START, PLAN_END, LEFT, OWN_DAYS])
 def test_a_deal_that_enters_a_stage_has_its_dates_at_once(tmp_path: Path) -> None:
     with (
         running_sandbox(seed=seed_of([deal(NEW, created=1)]), **FAST) as sandbox,
-        running_daemon(tmp_path, sandbox, NORMS + RULE) as daemon,
+        running_daemon(tmp_path, sandbox, NORMS + RULE + a_long_night()) as daemon,
     ):
 
         def row() -> dict[str, Any]:
