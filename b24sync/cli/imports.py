@@ -156,7 +156,7 @@ def _stop_large_change(job: ImportJob, plan: Plan, most: float) -> None:
 
 
 def _share(plan: Plan) -> str:
-    return f"{plan.update} of {max(plan.existing, plan.update)} existing items would change ({plan.change_share:.0%})"
+    return f"{plan.update} of {plan.known} existing items would change ({plan.change_share:.0%})"
 
 
 def _confirmed(job: ImportJob, question: str, *, yes: bool) -> None:

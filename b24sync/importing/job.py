@@ -137,9 +137,14 @@ class Plan:
         return self.create - self.written_before + self.updates_left
 
     @property
+    def known(self) -> int:
+        """Existing items: as many as the portal counts, and at least those that the rows have found."""
+        return max(self.existing, self.update + self.skip)
+
+    @property
     def change_share(self) -> float:
         """Which share of the existing items would change, 0 to 1."""
-        return self.update / max(self.existing, self.update, 1)
+        return self.update / max(self.known, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from b24sync.errors import PortalRefused
 from b24sync.portal.items import DEAL, FIRST_SMART_PROCESS, LEAD
-from b24sync.portal.pages import items_of
+from b24sync.portal.pages import PAGE, items_of
 from b24sync.transport.client import PortalClient
 from b24sync.transport.outcomes import Done, Refused
 from b24sync.transport.protocol import Command
@@ -163,11 +163,10 @@ def read_directory(
         commands.update({f"{kind}{page}": command_of(page) for page in range(PAGES_AT_ONCE)})
     answers = _read(client, commands, entity_type_id)
     for kind, command_of in kinds.items():
-        total = answers[f"{kind}0"].total or 0
-        pages = range(PAGES_AT_ONCE, (total + 49) // 50)
-        more = {f"{kind}{page}": command_of(page) for page in pages}
-        if more:
-            answers.update(_read(client, more, entity_type_id))
+        page = PAGES_AT_ONCE
+        while more := _pages_left(kind, page, answers):
+            answers.update(_read(client, {f"{kind}{page}": command_of(page) for page in more}, entity_type_id))
+            page = more.stop
     rows = {
         kind: [row for name, answer in answers.items() if name.startswith(kind) for row in items_of(answer.result)]
         for kind in ("statuses", "users")
@@ -186,6 +185,15 @@ def read_directory(
         {name: answers[name] for name in also or {}},
         _currencies(answers),
     )
+
+
+def _pages_left(kind: str, read: int, answers: Mapping[str, Done]) -> range:
+    """The next pages of a directory of which `read` are there: up to its total, or as long as pages bring anything."""
+    total = answers[f"{kind}0"].total
+    if total:
+        return range(read, (total + PAGE - 1) // PAGE)
+    last, before = (items_of(answers[f"{kind}{page}"].result) for page in (read - 1, read - 2))
+    return range(read, read + PAGES_AT_ONCE if len(last) >= PAGE and last != before else read)
 
 
 def _read(client: PortalClient, commands: Mapping[str, Command], entity_type_id: int) -> dict[str, Done]:

@@ -294,6 +294,8 @@ def _settings_right(patient: Patient) -> Finding:
     answer = patient.answers["types"]
     if isinstance(answer, Done):
         return ok("CRM settings", "the webhook's user may change them: `portal apply` can work")
+    if answer.code == "ERROR_METHOD_NOT_FOUND":
+        return unchecked("CRM settings", "the portal has no smart processes, by which this right is seen")
     needed = bool(patient.config.paths.blueprint or feature_fields(patient.config) or labelled_fields(patient.config))
     said = f"the webhook's user may not change them ({answer.code}: {answer.text})"
     todo = 'CRM > Settings > Access permissions: give its role "Allow to change settings"'

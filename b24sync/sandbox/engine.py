@@ -285,7 +285,7 @@ class Engine:
             return
         assert outcome.answer is not None
         sections.result[name] = outcome.answer.result
-        if outcome.answer.total is not None:
+        if outcome.answer.total is not None and self.switches.batch_totals:
             sections.total[name] = outcome.answer.total
         if outcome.answer.next is not None:
             sections.next[name] = outcome.answer.next

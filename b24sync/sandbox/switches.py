@@ -80,6 +80,11 @@ class Switches:
     reference_inside_text: bool = switch(
         True, "silent: settings/how-to-call-rest-api/batch.md", "$result[...] is also replaced inside a longer text"
     )
+    batch_totals: bool = switch(
+        True,
+        "settings/how-to-call-rest-api/batch.md has result_total; some lists have no total (crm-currency-list.md: 0)",
+        "lists inside a batch say how many rows there are",
+    )
     # -- kernel: spec -------------------------------------------------------------------------
     spec_refuses: bool = switch(
         False, "own", "a call that breaks the official method spec is answered with an error, not only recorded"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desk import Desk
 from sandbox_process import SandboxProcess, running_sandbox
 
-SEED = {
+SEED: dict[str, Any] = {
     "categories": [{"name": "Продажи", "stages": [{"name": "Новая"}, {"name": "В работе"}]}],
     "userfields": [
         {
@@ -86,8 +87,24 @@ def test_names_become_ids_and_a_company_is_made_once_for_all_rows_that_name_it(d
     assert deals["1"]["UF_CRM_QUALITY"]
 
 
-def test_list_elements_that_come_as_a_map_are_known_too(desk: Desk) -> None:
-    desk.sandbox.switch(enum_items_shape="map")
+def test_people_beyond_the_first_pages_are_known_where_the_portal_does_not_count(
+    sandbox: SandboxProcess, desk: Desk, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: sandbox.switch(batch_totals=True))
+    sandbox.switch(batch_totals=False)
+    people = [{"ID": 100 + n, "NAME": "Имя", "EMAIL": f"n{n}@example.com", "ACTIVE": True} for n in range(450)]
+    sandbox.reset({**SEED, "users": [*SEED["users"], *people]})
+    file = desk.table("d.csv", HEADER, [["1", "А", "Новая", "n449@example.com", "", ""]])
+    ended = desk.run_import(file, desk.file("m.toml", MAPPING))
+    assert (ended.code, ended.result["created"]) == (0, 1), ended
+    assert desk.items(2, "assignedById")[0]["assignedById"] == 549
+
+
+def test_list_elements_that_come_as_a_map_are_known_too(
+    sandbox: SandboxProcess, desk: Desk, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: sandbox.switch(enum_items_shape="list"))
+    sandbox.switch(enum_items_shape="map")
     file = desk.table("d.csv", HEADER, [["1", "А", "Новая", "Вера", "", "горячий"]])
     ended = desk.run_import(file, desk.file("m.toml", MAPPING))
     assert (ended.code, ended.result["created"]) == (0, 1), ended
