@@ -60,7 +60,8 @@ class DaemonDesk:
         self.wait_until(lambda: self.ready())
 
     def post_events_here(self, *events: str) -> None:
-        """Have the sandbox post its events to us."""
+        """Have the sandbox post its events to us, and wait for our answers however slow this machine is."""
+        self.sandbox.post("knobs", {"timeout_s": 30.0})
         body = {"url": f"{self.url}/hooks/bitrix24", "application_token": TOKEN, "events": list(events)}
         self.sandbox.post("outgoing", body)
 
