@@ -20,6 +20,8 @@ from b24sync.importing.source import SourceError
 FORMULA_WITHOUT_VALUE = "#FORMULA!"
 MERGED = "#MERGED!"
 MOST_MERGED_CELLS = 100_000
+MOST_CELLS = 200_000_000
+"""Of the area between a sheet's outermost filled cells, empty ones too: calamine keeps room for each, some 24 bytes."""
 _CHUNK_BYTES = 1 << 20
 # a cell with an error or a bare formula is far shorter than this
 _OVERLAP_BYTES = 1 << 16
@@ -30,6 +32,8 @@ _BARE_FORMULA = re.compile(
 )
 _POSITION = re.compile(rb'\br="([A-Z]{1,3})(\d+)"')
 _MERGE = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]{1,3})(\d+):([A-Z]{1,3})(\d+)"')
+_DIMENSION = re.compile(rb'<(?:\w+:)?dimension\b[^>]*\bref="([A-Z]+)(\d+)(?::([A-Z]+)(\d+))?"')
+_FILLED = re.compile(rb'<(?:\w+:)?c\b[^>]*\br="([A-Z]+)(\d+)"[^>/]*><')
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</")
 # LookupError and ValueError: a part claims an encoding that Python does not know, or that its XML does not take.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, LookupError, ValueError, EOFError, OSError)
@@ -46,6 +50,44 @@ def find_lost_cells(path: Path, sheet: str) -> LostCells:
             return _lost_cells(path, archive, sheet)
     except _DAMAGED as error:
         raise SourceError(f"{path}: not a readable .xlsx workbook: {error}") from error
+
+
+def refuse_far_cells(path: Path, sheet: str) -> None:
+    """A cell that strayed to the sheet's last row and column costs more memory than there is, and calamine would abort.
+
+    Cost: the beginning of the sheet's XML; all of it where the workbook does not tell how far its cells reach, or where
+    that is far, as of empty cells with a colour. Raises: SourceError.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = _sheet_part(archive, sheet)
+            if part is None or _told_area(archive, part) <= MOST_CELLS:
+                return
+            rows: set[int] = set()
+            columns: set[int] = set()
+            for window in _windows(archive, part):
+                for letters, row in _FILLED.findall(window):
+                    columns.add(_column(letters))
+                    rows.add(int(row))
+    except KeyError:  # the relations name a part that is not there: calamine tells of it
+        return
+    except _DAMAGED as error:
+        raise SourceError(f"{path}: not a readable .xlsx workbook: {error}") from error
+    if rows and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > MOST_CELLS:
+        raise SourceError(
+            f"{path}: sheet {sheet} has cells as far off as row {max(rows)} and column {max(columns) + 1}; "
+            "delete what stands far from the table and save it anew"
+        )
+
+
+def _told_area(archive: zipfile.ZipFile, part: str) -> float:
+    """Cells of the area that the workbook says is used; infinite where it does not say."""
+    with archive.open(part) as stream:
+        told = _DIMENSION.search(stream.read(_OVERLAP_BYTES))
+    if told is None:
+        return float("inf")
+    left, top, right, bottom = told.groups()
+    return 1.0 if right is None else (_column(right) - _column(left) + 1) * (int(bottom) - int(top) + 1)
 
 
 def _lost_cells(path: Path, archive: zipfile.ZipFile, sheet: str) -> LostCells:

@@ -29,7 +29,7 @@ from b24sync.importing.source import (
     SourceError,
     check_header,
 )
-from b24sync.importing.xlsx_errors import find_lost_cells
+from b24sync.importing.xlsx_errors import find_lost_cells, refuse_far_cells
 
 # A workbook of 100,000 rows x 20 columns unpacks to about 120 MB; far more is a zip bomb or no import.
 MAX_UNPACKED_BYTES = 2_000_000_000
@@ -165,16 +165,21 @@ def _pick_sheet(path: Path, workbook: CalamineWorkbook, wanted: str | None) -> C
     if wanted is not None:
         if wanted not in names:
             raise SourceError(f"{path}: no sheet {wanted}; it has {', '.join(names)}")
-        return workbook.get_sheet_by_name(wanted)
+        return _opened(path, workbook, wanted)
     visible = [meta.name for meta in sheets if meta.visible == SheetVisibleEnum.Visible]
     if not visible:
         raise SourceError(f"{path}: no visible sheet; name one of {', '.join(names) or 'none'}")
     if len(visible) == 1 or MAPPING_SHEET in names:  # a template's rows are in its first sheet
-        return workbook.get_sheet_by_name(visible[0])
-    filled = [name for name in visible if workbook.get_sheet_by_name(name).total_height]
+        return _opened(path, workbook, visible[0])
+    filled = [name for name in visible if _opened(path, workbook, name).total_height]
     if len(filled) > 1:
         raise SourceError(f"{path}: several sheets hold data ({', '.join(filled)}); say which one is meant")
-    return workbook.get_sheet_by_name(filled[0] if filled else visible[0])
+    return _opened(path, workbook, filled[0] if filled else visible[0])
+
+
+def _opened(path: Path, workbook: CalamineWorkbook, name: str) -> CalamineSheet:
+    refuse_far_cells(path, name)
+    return workbook.get_sheet_by_name(name)
 
 
 def _mapping_text(workbook: CalamineWorkbook) -> str:

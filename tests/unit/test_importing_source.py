@@ -371,6 +371,31 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         open_source(path)
 
 
+def test_a_cell_that_strayed_to_the_end_of_the_sheet_is_told_and_does_not_abort(tmp_path: Path) -> None:
+    path, silent = tmp_path / "far.xlsx", tmp_path / "silent.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("A")
+        sheet.write_column(0, 0, ["Id", "1"])
+        sheet.write(1_048_575, 16_383, "x")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(silent, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'<dimension ref="A1:XFD1048576"/>', b""))
+    for each in (path, silent):
+        with pytest.raises(SourceError, match="as far off as row 1048576 and column 16384; delete"):
+            open_source(each)
+
+
+def test_empty_cells_far_off_that_only_have_a_colour_are_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / "coloured.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("A")
+        sheet.write_column(0, 0, ["Id", "1"])
+        sheet.write_blank(1_048_575, 16_383, None, book.add_format({"bg_color": "#FF0000"}))
+    with zipfile.ZipFile(path) as book_parts:
+        assert b"XFD1048576" in book_parts.read("xl/worksheets/sheet1.xml")
+    assert rows_of(path) == [(2, ["1"])]
+
+
 @pytest.mark.parametrize("encoding", [b"UT", b"big5"])
 def test_a_workbook_whose_parts_claim_an_encoding_that_cannot_be_read_is_refused(
     tmp_path: Path, encoding: bytes
