@@ -42,7 +42,19 @@ def test_each_runs_once_and_a_failure_stays_one(tmp_path: Path, workers: str) ->
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = waits: x\n", encoding="utf-8")
     plain = {name: value for name, value in os.environ.items() if name != FOLDER and "XDIST" not in name}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "xdist.plugin", "-n", workers, str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "conftest",
+            "-p",
+            "xdist.plugin",
+            "-n",
+            workers,
+            "--color=no",
+            str(tmp_path),
+        ],
         env={
             **plain,
             "PYTHONPATH": str(PROJECT / "tests"),

@@ -245,6 +245,12 @@ def test_a_file_that_cannot_be_written_is_told_and_the_old_one_stays(made: Any, 
     assert [path.name for path in tmp_path.iterdir()] == ["delays.csv"]
 
 
+def test_a_table_in_a_file_has_no_colours(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    write_file(made("delays"), tmp_path / "delays.txt", "table", "ru")
+    assert b"\x1b" not in (tmp_path / "delays.txt").read_bytes()
+
+
 def test_as_of_a_past_day_later_moves_have_not_happened(made: Any) -> None:
     rows = [row for row in made("stages", end=at("2026-10-10T00:00")).records() if row["entered"] or row["standing"]]
     assert [(row["stage"], row["entered"], row["left"], row["standing"]) for row in rows] == [

@@ -40,7 +40,7 @@ def test_a_skipped_test_of_real_inputs_fails_where_they_are_required(
     (tmp_path / "test_sample.py").write_text(SAMPLE, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = shared: x\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "--color=no", str(tmp_path)],
         env={**os.environ, "PYTHONPATH": str(PROJECT / "tests"), "B24SYNC_REQUIRE_SHARED": required, **BARE},
         cwd=tmp_path,
         capture_output=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TextIO
 
 from b24sync.reporting.rendering.words import heading, is_number, rows_of, title, total_of
@@ -18,7 +19,9 @@ def write_table(report: Report, out: TextIO, language: str) -> None:
     from rich.table import Table
 
     # Wide enough for every column where nobody can scroll: the output is a file or a pipe.
-    console = Console(file=out, highlight=False, width=None if out.isatty() else 200)
+    # FORCE_COLOR asks for colours on standard output, which may be piped to a screen, not in a file.
+    colours = None if out is sys.stdout else False
+    console = Console(file=out, highlight=False, width=None if out.isatty() else 200, force_terminal=colours)
     console.print(heading(report, language), markup=False)
     main = report.main
     if not main.rows:
