@@ -25,9 +25,10 @@ def _as_a_new_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(wiring._Answer, "given", False)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    thresholds = gc.get_threshold()
+    thresholds, on_sigterm = gc.get_threshold(), signal.getsignal(signal.SIGTERM)
     yield
     gc.set_threshold(*thresholds)
+    signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def commands_with_json() -> Iterator[list[str]]:
