@@ -18,8 +18,9 @@ What a handler's end means:
     GiveUp, PortalRefused   dead letter at once
     any other error         a try; the last one makes a dead letter
 
-A lane that fails stays in order: later messages of it wait, other lanes go on. Dead letters wait for a person
-(`b24sync jobs`), and their lane goes on.
+A lane that fails stays in order: later messages of it wait, other lanes go on. Where a handler says what belongs
+together (`apart`: the rule of a job), a fault of the job holds only what belongs to it, and the lane goes on with the
+rest. Dead letters wait for a person (`b24sync jobs`), and their lane goes on.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from b24sync.errors import (
     StoreError,
 )
 from b24sync.store.engine import Store
-from b24sync.store.lanes import MAX_BACKOFF_S, Claim, LaneLost, Lanes, Message, Received
+from b24sync.store.lanes import MAX_BACKOFF_S, Claim, Group, LaneLost, Lanes, Message, Received
 from b24sync.transport.masking import MASK
 
 LOG = logging.getLogger("b24sync.engine")
@@ -108,12 +109,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """`run` does the work of a lane; `batch` messages at once; `limit_s` is enforced by the runner."""
+    """`run` does the work of a lane; `batch` messages at once; `limit_s` is enforced by the runner.
+
+    `apart`: the group of a message by its payload, where messages of other groups need not wait for one that fails.
+    """
 
     run: Callable[[Work], object]
     batch: int = 1
     max_tries: int = 8
     limit_s: float = 900.0
+    apart: Group | None = None
 
 
 class Engine:
@@ -143,7 +148,7 @@ class Engine:
         Safe to call twice, from anywhere: the claim decides. Raises nothing that a handler raises.
         """
         handler = self.handler_of(key)
-        claim = self.lanes.claim(portal, key, batch=handler.batch)
+        claim = self.lanes.claim(portal, key, batch=handler.batch, group=handler.apart)
         if claim is None:
             return False
         try:
@@ -189,9 +194,14 @@ class Engine:
             LOG.error("portal=%s lane=%s tries=%d dead letter: %s", claim.portal, claim.key, tries, said)
             self.lanes.bury(claim, said)
             return
-        wait_s = _back_off_s(error, claim.waits)
+        # A write of unknown outcome, or one that somebody else is at, concerns whatever comes next.
+        is_apart = handler.apart is not None and is_try and not isinstance(error, OutcomeUnknown | LookUpPending)
+        wait_s = _back_off_s(error, tries - 1 if is_apart else claim.waits)
         LOG.warning("portal=%s lane=%s tries=%d again_in_s=%.0f: %s", claim.portal, claim.key, tries, wait_s, said)
-        self.lanes.put_off(claim, said, wait_s=wait_s, is_try=is_try)
+        if is_apart:
+            self.lanes.set_apart(claim, said, wait_s=wait_s)
+        else:
+            self.lanes.put_off(claim, said, wait_s=wait_s, is_try=is_try)
 
 
 def _another_unknown(claim: Claim, error: BaseException, said: str) -> bool:

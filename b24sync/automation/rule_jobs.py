@@ -29,6 +29,11 @@ FRESH_S = 5.0
 """A snapshot that is not older is what the item looks like; else it is read again."""
 
 
+def rule_of(payload: Mapping[str, Any]) -> str:
+    """The rule of a job: while one of its jobs fails, its others of that item wait, and those of other rules do not."""
+    return str(payload.get("process"))
+
+
 class RuleJobs:
     """Runs the handlers of one portal's rules: what the engine does with the lanes of items."""
 

@@ -19,6 +19,7 @@ from b24sync.automation.engine import Handler, Work
 from b24sync.automation.offline import OFFLINE, START
 from b24sync.automation.portal_rules import ITEM_LANES, START_LANE, PortalRules
 from b24sync.automation.questions import Questions
+from b24sync.automation.rule_jobs import rule_of
 from b24sync.automation.schedule import Schedule
 from b24sync.clock import Clock, SystemClock
 from b24sync.config import Config, PortalConfig, load_config
@@ -134,7 +135,7 @@ def handlers(daemon: Daemon) -> dict[str, Handler]:
     def count_days(work: Work) -> None:
         recount(daemon.config, daemon.store, daemon.clock, work.portal, daemon.portals[work.portal])
 
-    job = Handler(of_rules(PortalRules.run_job))
+    job = Handler(of_rules(PortalRules.run_job), apart=rule_of)
     return {
         DISPATCH: Handler(of_rules(PortalRules.dispatch), batch=BATCH),
         "cron:recount": Handler(count_days, limit_s=limit_s(daemon.config)),

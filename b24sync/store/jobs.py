@@ -87,7 +87,7 @@ class Jobs:
                 connection.execute(
                     update(inbox)
                     .where(inbox.c.id == row.id)
-                    .values(state=BEGUN, tries=0, crashes=0, finished_at=None, message=None)
+                    .values(state=BEGUN, run_at=0.0, tries=0, crashes=0, finished_at=None, message=None)
                 )
                 self._lanes.make_due(connection, self._portal, row.lane)
         return [row.id for row in rows]
@@ -148,7 +148,7 @@ class Jobs:
 def _job(row: Any, now: float) -> Job:
     state = row.state
     if state == BEGUN:
-        state = "running" if row.owner is not None else "retrying"
+        state = "running" if row.owner is not None and row.run_at <= now else "retrying"
     elif state == WAITING and row.run_at > now:
         state = "timer"
     return Job(

@@ -14,7 +14,8 @@ back. A message that waits to run at once is not made a timer by folding.
 *Finish* and *fail* end a claim in the transaction that stores the results, and only for the (owner, epoch) that
 claimed: anybody else gets LaneLost and nothing is stored.
 
-A message that failed stays begun and keeps its place: its lane backs off as a whole, so order holds.
+A message that failed stays begun and keeps its place: its lane backs off as a whole, so order holds. Set apart, it
+backs off alone, and holds only messages of its own group (a rule's, in the lane of a deal): its `run_at` is to come.
 Cost: no requests; every method is one short transaction.
 """
 
@@ -60,6 +61,9 @@ _IS_BEGUN = inbox.c.state == literal_column("'begun'")
 """Written out, not bound: SQLite uses a partial index only where it can read that the condition holds."""
 _IS_OPEN = inbox.c.state.in_([literal_column("'waiting'"), literal_column("'begun'")])
 
+Group = Callable[[Mapping[str, Any]], str]
+"""The group of a message by its payload: order holds within a group where one of its messages was set apart."""
+
 
 class LaneLost(B24SyncError):
     """The lane was taken over meanwhile (a lease ran out, a job was given up): its results must not be stored."""
@@ -98,7 +102,7 @@ class Received:
 class Claim:
     """A lane that is ours until finished: its messages, oldest first, and what fences us (owner, epoch).
 
-    `waits`: how often in a row it was put off.
+    `waits`: how often in a row it was put off. `group`: None where its messages are never set apart.
     """
 
     portal: str
@@ -107,6 +111,7 @@ class Claim:
     epoch: int
     waits: int
     messages: list[Received]
+    group: Group | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +199,7 @@ class Lanes:
             due = select(inbox.c.id).where(mine, inbox.c.run_at <= self.now(connection)).limit(count).subquery()
             return connection.execute(select(func.count()).select_from(due)).scalar_one() >= count
 
-    def claim(self, portal: str, key: str, *, batch: int = 1) -> Claim | None:
+    def claim(self, portal: str, key: str, *, batch: int = 1, group: Group | None = None) -> Claim | None:
         """Make a due lane ours, with up to `batch` messages. None: not due, or another one's.
 
         A batch that has failed is claimed in smaller pieces with every try, until what fails stands alone.
@@ -216,29 +221,42 @@ class Lanes:
             if won is None:
                 return None
             if lane.owner is not None:
-                begun = and_(inbox.c.portal == portal, inbox.c.lane == key, _IS_BEGUN)
+                begun = and_(inbox.c.portal == portal, inbox.c.lane == key, _IS_BEGUN, inbox.c.run_at <= now)
                 connection.execute(update(inbox).where(begun).values(crashes=inbox.c.crashes + 1))
-            messages = self._begin(connection, portal, key, now, batch)
-            claim = Claim(portal, key, self.owner, won.epoch, lane.waits, messages)
+            messages = self._begin(connection, portal, key, now, batch, group)
+            claim = Claim(portal, key, self.owner, won.epoch, lane.waits, messages, group)
             if not messages:
                 self._let_go(connection, claim, now)
                 return None
             return claim
 
-    def _begin(self, connection: Connection, portal: str, key: str, now: float, batch: int) -> list[Received]:
+    def _begin(
+        self, connection: Connection, portal: str, key: str, now: float, batch: int, group: Group | None
+    ) -> list[Received]:
         mine = and_(inbox.c.portal == portal, inbox.c.lane == key)
-        begun = connection.execute(select(inbox).where(mine, _IS_BEGUN).order_by(inbox.c.id).limit(batch)).all()
+        is_due = inbox.c.run_at <= now
+        begun = connection.execute(select(inbox).where(mine, _IS_BEGUN, is_due).order_by(inbox.c.id).limit(batch)).all()
         if begun:
             smaller = 2 * max(row.tries + row.crashes for row in begun)
             return [_received(row) for row in begun[: max(1, batch >> smaller)]]
-        due = connection.execute(
-            select(inbox)
-            .where(mine, _IS_WAITING, inbox.c.run_at <= now)
-            .order_by(inbox.c.run_at, inbox.c.id)
-            .limit(batch)
-        ).all()
+        waiting = select(inbox).where(mine, _IS_WAITING, is_due).order_by(inbox.c.run_at, inbox.c.id)
+        held = {} if group is None else self._held_until(connection, mine, now, group)
+        if held and group is not None:
+            rows = connection.execute(waiting).all()
+            due = [row for row in rows if group(json.loads(row.payload)) not in held][:batch]
+        else:
+            due = list(connection.execute(waiting.limit(batch)).all())
         self._set(connection, [row.id for row in due], state=BEGUN)
         return [_received(row) for row in due]
+
+    def _held_until(
+        self, connection: Connection, mine: ColumnElement[bool], now: float, group: Group
+    ) -> dict[str, float]:
+        """Groups of a lane that wait for a message which was set apart, and until when."""
+        apart = connection.execute(
+            select(inbox.c.payload, inbox.c.run_at).where(mine, _IS_BEGUN, inbox.c.run_at > now)
+        ).all()
+        return {group(json.loads(row.payload)): row.run_at for row in apart}
 
     def _is_gone(self, owner: str, lease_until: float, now: float) -> bool:
         return is_gone(owner, lease_until=lease_until, now=now, clock=self._clock)
@@ -251,11 +269,13 @@ class Lanes:
 
     def mend_clock(self) -> None:
         """After a jump of the clock: what waits to run at once, or backs off for longer than anything may, is due."""
+        set_apart = and_(_IS_BEGUN, inbox.c.run_at != 0)
         waits_for_nothing = exists().where(
             inbox.c.portal == lanes.c.portal, inbox.c.lane == lanes.c.key, _IS_OPEN, inbox.c.run_at == 0
         )
         with self._store.write() as connection:
             now = self.now(connection)
+            connection.execute(update(inbox).where(set_apart, inbox.c.run_at > now + MAX_BACKOFF_S).values(run_at=0.0))
             late = lanes.c.due_at > now
             jumped = or_(lanes.c.backoff_until > now + MAX_BACKOFF_S, lanes.c.backoff_until <= now)
             connection.execute(
@@ -292,6 +312,14 @@ class Lanes:
             until = now + min(wait_s, MAX_BACKOFF_S)
             self._let_go(connection, claim, now, backoff_until=until, waits=claim.waits + 1)
 
+    def set_apart(self, claim: Claim, message: str, *, wait_s: float) -> None:
+        """A try that failed: again in `wait_s`, and meanwhile the lane goes on with other groups. Raises LaneLost."""
+        with self._ending(claim) as (connection, now):
+            run_at = now + min(wait_s, MAX_BACKOFF_S)
+            tries = inbox.c.tries + 1
+            self._set(connection, _ids(claim), tries=tries, message=message, updated_at=now, run_at=run_at)
+            self._let_go(connection, claim, now)
+
     def bury(self, claim: Claim, message: str) -> None:
         """Never: the messages become dead letters and the lane goes on with the next ones. Raises LaneLost."""
         with self._ending(claim) as (connection, now):
@@ -307,9 +335,14 @@ class Lanes:
     def _let_go(
         self, connection: Connection, claim: Claim, now: float, *, backoff_until: float = 0.0, waits: int = 0
     ) -> None:
-        mine = and_(inbox.c.portal == claim.portal, inbox.c.lane == claim.key, _IS_OPEN)
-        at = case((_IS_BEGUN, 0), else_=inbox.c.run_at)
-        first = connection.execute(select(func.min(at)).where(mine)).scalar()
+        mine = and_(inbox.c.portal == claim.portal, inbox.c.lane == claim.key)
+        held = {} if claim.group is None else self._held_until(connection, mine, now, claim.group)
+        if held and claim.group is not None:
+            rows = connection.execute(select(inbox.c.payload, inbox.c.run_at).where(mine, _IS_OPEN)).all()
+            first = min(max(row.run_at, held.get(claim.group(json.loads(row.payload)), 0.0)) for row in rows)
+        else:
+            at = case((_IS_BEGUN, 0), else_=inbox.c.run_at)
+            first = connection.execute(select(func.min(at)).where(mine, _IS_OPEN)).scalar()
         due_at = None if first is None else max(first or now, backoff_until)
         connection.execute(
             update(lanes)

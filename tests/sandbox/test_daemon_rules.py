@@ -43,6 +43,38 @@ def test_without_a_public_address_it_works_by_sweeps(tmp_path: Path, sandbox: Sa
         assert sandbox.figures()["events_sent"] == 0
 
 
+BROKEN = """
+from b24sync.automation import *
+
+broken = Process("a_broken_one", entity="deal")
+
+@broken.on(entered("EXECUTING"))
+def fail(deal, ctx):
+    raise ValueError("boom")
+"""
+WHOLE = """
+from b24sync.automation import *
+
+whole = Process("whole", entity="deal")
+
+@whole.on(entered("EXECUTING"))
+def call(deal, ctx):
+    ctx.tasks.ensure("call", title="Позвонить", responsible=deal.assigned_by, about=deal)
+"""
+
+
+def test_a_rule_that_raises_stops_only_its_own_jobs(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a_broken_one.py").write_text(BROKEN, encoding="utf-8")
+    (tmp_path / "rules" / "whole.py").write_text(WHOLE, encoding="utf-8")
+    deal = int(sandbox.act("item.add", entityTypeId=2, fields={"title": "Поставка", "assignedById": 5})["id"])
+    with running_daemon(tmp_path, sandbox, "") as daemon:
+        sandbox.act("deal.move", id=deal, stage="В работе")
+        daemon.wait_until(lambda: "boom" in daemon.said())
+        daemon.wait_until(lambda: len(tasks(sandbox)) > 0)
+        assert "dead letter" not in daemon.said(), "it came when the broken rule was given up"
+
+
 ASKS = """
 from b24sync.automation import *
 

@@ -10,6 +10,7 @@ from fixed_clock import FixedClock
 from sqlalchemy import select
 
 from b24sync.automation.engine import LOOK_UP_AFTER_S, MAX_CRASHES, Engine, Handler, TookTooLong, Work
+from b24sync.automation.rule_jobs import rule_of
 from b24sync.errors import (
     AtWorkElsewhere,
     GiveUp,
@@ -140,6 +141,70 @@ def test_a_failing_job_backs_off_keeps_its_place_and_ends_as_a_dead_letter(
     assert (state, tries) == (DEAD, 3)
     assert message is not None and str(error) in message
     assert rows(store)["b"][0] == rows(store)["c"][0] == DONE
+
+
+def grouped(engine: Engine, *kinds: str) -> None:
+    """Jobs of rules: `bad.1` is one of the rule `bad`."""
+    engine.lanes.publish_now([Message(PORTAL, "deal:42", kind, {"process": kind.partition(".")[0]}) for kind in kinds])
+
+
+def test_a_rule_that_fails_holds_its_own_jobs_of_an_item_and_no_others(store: Store, clock: FixedClock) -> None:
+    rule = Rule(ValueError("boom"))
+    engine = engine_of(store, clock, rule, max_tries=3, apart=rule_of)
+    grouped(engine, "bad.1", "good.1", "bad.2")
+    assert run_all(engine) == 2
+    assert rule.got == [["bad.1"], ["good.1"]]
+    assert due_in(store, clock) == pytest.approx(5)
+    grouped(engine, "good.2", "bad.3")
+    assert run_all(engine) == 1, "news of another rule are worked on at once"
+    clock.pass_time(5)
+    rule.endings = [ValueError("boom")]
+    assert run_all(engine) == 1 and due_in(store, clock) == pytest.approx(10)
+    clock.pass_time(10)
+    rule.endings = [GiveUp("no")]
+    assert run_all(engine) == 3
+    assert rule.got[2:] == [["good.2"], ["bad.1"], ["bad.1"], ["bad.2"], ["bad.3"]], "order holds within the rule"
+    assert {kind: row[0] for kind, row in rows(store).items()} == {"bad.1": DEAD} | dict.fromkeys(
+        ("good.1", "bad.2", "good.2", "bad.3"), DONE
+    )
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown("it was sent"), PortalUnreachable("away"), LookUpPending("sent")])
+def test_a_write_in_the_balance_and_a_portal_that_is_away_hold_the_whole_lane(
+    store: Store, clock: FixedClock, error: BaseException
+) -> None:
+    rule = Rule(ValueError("boom"), error)
+    engine = engine_of(store, clock, rule, apart=rule_of)
+    grouped(engine, "bad.1", "good.1", "other.1")
+    assert run_all(engine) == 2
+    assert rule.got == [["bad.1"], ["good.1"]]
+    clock.pass_time(LOOK_UP_AFTER_S + 5)
+    assert run_all(engine) == 3
+    assert sorted(map(str, rule.got[2:])) == ["['bad.1']", "['good.1']", "['other.1']"]
+
+
+def test_what_was_set_apart_is_due_again_after_the_clock_was_set_back(store: Store, clock: FixedClock) -> None:
+    rule = Rule(ValueError("boom"))
+    engine = engine_of(store, clock, rule, apart=rule_of)
+    grouped(engine, "bad.1", "bad.2")
+    assert run_all(engine) == 1
+    clock.wall -= 3600
+    engine.lanes.mend_clock()
+    assert run_all(engine) == 2
+    assert rule.got == [["bad.1"], ["bad.1"], ["bad.2"]]
+
+
+def test_what_was_set_apart_is_retried_by_the_next_process(store: Store, clock: FixedClock) -> None:
+    rule = Rule(ValueError("boom"), SystemExit())
+    engine = engine_of(store, clock, rule, apart=rule_of)
+    engine.lanes.owner = "elsewhere|boot-9|17|123"
+    grouped(engine, "bad.1", "good.1")
+    assert engine.run_lane(PORTAL, "deal:42")
+    with pytest.raises(SystemExit):
+        engine.run_lane(PORTAL, "deal:42")  # and with it the process
+    clock.pass_time(LEASE_S + 1)
+    assert run_all(engine_of(store, clock, rule, apart=rule_of)) == 2
+    assert {kind: row[:2] for kind, row in rows(store).items()} == {"bad.1": (DONE, 1), "good.1": (DONE, 0)}
 
 
 def test_a_dead_letter_of_faulty_code_says_where_it_was_raised(store: Store, clock: FixedClock) -> None:
