@@ -14,6 +14,7 @@ import pytest
 from kills import until_it_bites
 from night_kills import (
     REQUEST_CAP_S,
+    SCALE,
     SLOW_PORTAL,
     UPDATE_COST_S,
     Killed,
@@ -50,7 +51,8 @@ def test_fifty_kills_write_every_deal_once_and_as_of_one_moment(tmp_path: Path) 
 
 
 def test_a_night_that_gets_sigterm_ends_after_its_request_and_goes_on_at_once(tmp_path: Path) -> None:
-    with running_sandbox(seed=seed_of(projects(90)), **SLOW_PORTAL) as sandbox:
+    """The answer is waited for, also on a machine that stands still for longer than a short request cap."""
+    with running_sandbox(seed=seed_of(projects(90)), **{**SLOW_PORTAL, "request_cap_s": 30 * SCALE}) as sandbox:
         desk = NightDesk(tmp_path, sandbox)
         running = desk.start("recount", "--json")
         while written(desk) < 5 and running.alive:
