@@ -64,7 +64,7 @@ def test_killed_workflow_starts_go_on_where_they_stood(tmp_path: Path) -> None:
 def test_an_import_that_is_asked_to_end_waits_for_its_answer_says_so_and_goes_on(
     tmp_path: Path, number: int, code: int
 ) -> None:
-    with running_sandbox(**SANDBOX_OPTIONS) as sandbox:
+    with running_sandbox(**{**SANDBOX_OPTIONS, "request_cap_s": 30 * SCALE}) as sandbox:
         rehearsal = Rehearsal(tmp_path, sandbox, planned=rows(160), way="single_import", history=True)
         running = rehearsal.start(*rehearsal.import_words())
         while rehearsal.count_held() < 40 and running.alive:
