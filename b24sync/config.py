@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -335,11 +335,10 @@ class Config(Closed):
             return None
         path = self.resolve(file)
         try:
-            url = path.read_text(encoding="utf-8").strip()
+            url = _text_of(path)
             check_webhook_url(url)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError(f"{key} of portal {portal_name!r}: {path}: {reason}") from None
+        except ValueError as error:
+            raise ConfigError(f"{key} of portal {portal_name!r}: {path}: {error}") from None
         return url.rstrip("/") + "/"
 
     def client_secret_of(self, name: str) -> str:
@@ -352,9 +351,9 @@ class Config(Closed):
             raise ConfigError(f"The application of portal {name!r} has no client_secret.", ["set it, or its file"])
         path = self.resolve(oauth.client_secret_file)
         try:
-            return path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"client_secret_file of portal {name!r}: {path}: {error.strerror}") from None
+            return _text_of(path)
+        except ValueError as error:
+            raise ConfigError(f"client_secret_file of portal {name!r}: {path}: {error}") from None
 
     def store_url(self) -> str:
         """The store's URL with an SQLite path made absolute from the config file's folder."""
@@ -363,6 +362,16 @@ class Config(Closed):
         if not url.startswith(prefix):
             return url
         return prefix + str(self.resolve(Path(url.removeprefix(prefix))))
+
+
+def _text_of(path: Path) -> str:
+    """A file's text without a byte order mark and blank ends. Raises ValueError that says why not."""
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ValueError("cannot be read: it is no text in UTF-8; save it as UTF-8") from None
 
 
 def _environment() -> dict[str, Any]:
@@ -381,8 +390,12 @@ def _environment() -> dict[str, Any]:
 def load_config(path: Path) -> Config:
     """Read and check `path`. Raises ConfigError that lists every wrong key, without values."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
+        raw = tomllib.loads(_text_of(path))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    except ValueError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise ConfigError(f"{path} {error}") from None
         raise ConfigError(
             f"There is no configuration at {path}.",
             [
@@ -390,12 +403,6 @@ def load_config(path: Path) -> Config:
                 "or go to the folder that has one, or name it with --config FILE",
             ],
         ) from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} cannot be read: it is no text in UTF-8; save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
     return build_config(raw, path.resolve().parent)
 
 
@@ -434,13 +441,46 @@ def _overlay(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+_FORMS = {
+    ("model_type", "dict_type"): "must be a table with keys of its own",
+    ("list_type", "tuple_type"): "must be a list, in square brackets",
+    ("string_type",): "must be a text, in quotes",
+    ("bool_type", "bool_parsing"): "must be true or false",
+    ("int_type", "int_parsing", "int_from_float"): "must be a whole number",
+    ("float_type", "float_parsing"): "must be a number",
+}
+"""What pydantic says of types means Python's, which are not those of a TOML file."""
+
+
 def _say(item: Any) -> str:
-    where = ".".join("import" if part == "imports" else str(part) for part in item["loc"]) or "(file)"
+    place = ["import" if part == "imports" else str(part) for part in item["loc"]]
+    where = ".".join(place) or "(file)"
     if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key"
+        from difflib import get_close_matches
+
+        close = get_close_matches(place[-1], _keys_of(item["loc"][:-1]), n=1)
+        return f"{where}: unknown key" + (f"; did you mean {close[0]}?" if close else "")
     if item["type"] == "missing":
         return f"{where}: missing"
-    return f"{where}: {item['msg'].removeprefix('Value error, ')}"
+    said = next((said for kinds, said in _FORMS.items() if item["type"] in kinds), item["msg"])
+    return f"{where}: {said.removeprefix('Value error, ')}"
+
+
+def _keys_of(place: Sequence[str | int]) -> list[str]:
+    """The keys of the table at a place of the file."""
+    model: type[BaseModel] = Config
+    for part in place:
+        known = {field.alias or name: field for name, field in model.model_fields.items()}
+        if part in known:
+            model = next(_models_in(known[str(part)].annotation), model)
+    return [field.alias or name for name, field in model.model_fields.items() if name != "base_dir"]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def environment_keys() -> list[str]:

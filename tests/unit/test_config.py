@@ -72,6 +72,54 @@ def test_every_mistake_is_told_at_once_by_its_key() -> None:
     assert "workflows.start.0.template: missing" in found
 
 
+def test_mistakes_are_told_in_the_words_of_the_file_with_the_key_that_was_probably_meant() -> None:
+    assert mistakes(limits="off", store={"url": 5}, daemon={"port": "eight"}) == [
+        "limits: must be a table with keys of its own",
+        "store.url: must be a text, in quotes",
+        "daemon.port: must be a whole number",
+    ]
+    assert mistakes(
+        portals={"acme": {"webhok": "x"}},
+        workflows={"start": [{"pipline": "A", "pipeline": "A", "stage": "B", "template": "C"}]},
+        limit={},
+        **{"import": {"wey": "add"}},
+    ) == [
+        "portals.acme.webhok: unknown key; did you mean webhook?",
+        "import.wey: unknown key; did you mean way?",
+        "workflows.start.0.pipline: unknown key; did you mean pipeline?",
+        "limit: unknown key; did you mean limits?",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1251", "utf-16"])
+def test_files_that_other_programs_saved_are_read_or_told_how_to_save_them(tmp_path: Path, encoding: str) -> None:
+    texts = {
+        "config.toml": '[portal]\nwebhook_file = "hook.txt"  # Основной\n[portal.oauth]\nclient_id = "local.1"\n'
+        'client_secret_file = "secret.txt"\n',
+        "hook.txt": WEBHOOK + "\n",
+        "secret.txt": f"{SECRET}Ж\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    config = load_config(tmp_path / "config.toml")
+    for name, text in texts.items():
+        (tmp_path / name).write_text(
+            text, encoding="utf-8" if encoding == "cp1251" and name == "hook.txt" else encoding
+        )
+    asked = {
+        "config.toml": lambda: load_config(tmp_path / "config.toml").webhook_of(None),
+        "hook.txt": lambda: config.webhook_of(None),
+        "secret.txt": lambda: config.client_secret_of("main"),
+    }
+    for name, ask in asked.items():
+        if encoding == "utf-8-sig" or (encoding, name) == ("cp1251", "hook.txt"):
+            assert ask() == (f"{SECRET}Ж" if name == "secret.txt" else WEBHOOK)
+            continue
+        with pytest.raises(ConfigError, match=rf"{name}:? cannot be read: it is no text in UTF-8") as caught:
+            ask()
+        assert SECRET not in str(caught.value)
+
+
 def test_durations_are_read() -> None:
     assert [seconds_of(text) for text in ("30s", "10m", "2h", "1d")] == [30, 600, 7200, 86400]
 
@@ -179,7 +227,7 @@ def test_an_environment_variable_of_the_wrong_form_is_told_by_its_name(
 
 def test_a_wrong_key_of_the_environment_is_a_mistake_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("B24SYNC_PORTAL__WEBHOK", WEBHOOK)
-    assert mistakes() == ["portal.webhok: unknown key"]
+    assert mistakes() == ["portal.webhok: unknown key; did you mean webhook?"]
 
 
 def test_a_webhook_in_a_file_of_its_own_is_read_beside_the_configuration(tmp_path: Path) -> None:
