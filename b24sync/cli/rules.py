@@ -39,7 +39,7 @@ def list_rules(options: dict[str, Any], as_json: bool) -> None:
         print_json([_row(rule) for rule in book.rules])
         return
     for rule in book.rules:
-        state = "broken" if rule.problems else "on" if rule.enabled else "off"
+        state = "off" if not rule.enabled else "broken" if rule.problems else "on"
         waits = ", ".join(str(handler.trigger) for handler in rule.process.handlers)
         click.echo(f"{rule.name:<20} {state:<6} {rule.process.entity:<8} {waits}")
     for complaint in book.complaints():

@@ -138,7 +138,9 @@ def _prepare_sqlite(url: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"The store's folder {path.parent} cannot be made: {error.strerror}.") from None
+        raise StoreError(
+            f"The store's folder {path.parent} cannot be made: {error.strerror}. Make it, or set another [store] url."
+        ) from None
     place = path if path.exists() else path.parent
     if not os.access(place, os.W_OK):
         raise StoreError(f"The store {path} is not writable: give this user the right to write {place}.")

@@ -160,7 +160,7 @@ def test_a_clock_and_a_zone_that_differ_are_told(tmp_path: Path) -> None:
     [
         (("sandboxsecret0001", "wrongsecret0001"), 69, "NO_AUTH_FOUND"),
         (("[limits]", "[limits]\nplann = 1"), 78, "plann: unknown key"),
-        (("store.db", "config.toml/store.db"), 78, "cannot be made"),
+        (("store.db", "config.toml/store.db"), 78, "another [store] url"),
     ],
 )  # fmt: skip
 def test_what_keeps_doctor_from_looking_is_a_finding_too(

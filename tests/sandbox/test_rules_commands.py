@@ -48,6 +48,7 @@ def test_the_list_names_every_bundled_rule(tmp_path: Path, sandbox: SandboxProce
     }
     text = desk.run("rules", "list").stdout
     assert "first_call           on     deal     entered(stage)" in text
+    assert "client_group_task    off    deal" in text, "what nobody wants is not broken"
 
 
 def test_the_check_tells_every_mistake_at_once(tmp_path: Path, sandbox: SandboxProcess) -> None:
