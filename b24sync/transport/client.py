@@ -405,12 +405,12 @@ class PortalClient:
         if isinstance(outcome, NotSent):
             return PortalUnreachable(
                 f"{method}: the portal {self._address.host} did not take the call after {TRIES} tries "
-                f"({outcome.code}: {outcome.text}). Nothing was executed; try again later."
+                f"({outcome.code}: {outcome.text}). Nothing was executed; {verdict.advice or 'try again later'}."
             )
         if not write:
             return PortalUnreachable(
                 f"{method}: the portal {self._address.host} did not answer after {TRIES} tries ({outcome.text}); "
-                "try again later."
+                f"{verdict.advice or 'try again later'}."
             )
         return OutcomeUnknown(f"{method} was sent to {self._address.host} and not answered: {outcome.text}.")
 

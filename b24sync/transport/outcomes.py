@@ -147,7 +147,8 @@ def judge_failure(failure: Failure, *, status: int, nested: bool = False) -> Ver
 
 def judge_unreadable(*, status: int, what: str) -> Verdict:
     """A body that is not the portal's JSON: a proxy, a fatal error, a cut answer. Sent, so unknown."""
-    return Verdict(Unknown(f"status {status} with {what} instead of JSON"), Reaction.NONE)
+    said = f"status {status} with {what} instead of JSON"
+    return Verdict(Unknown(said), Reaction.NONE, "check that the webhook's address is the portal's, or try again later")
 
 
 class Phase(Enum):
@@ -160,5 +161,6 @@ class Phase(Enum):
 def judge_break(phase: Phase, text: str) -> Verdict:
     """A broken connection: before the request left = not sent; any later = unknown (transport.md 5.1)."""
     if phase is Phase.CONNECT:
-        return Verdict(NotSent("NOT_CONNECTED", text), Reaction.TRY_AGAIN)
+        advice = "check the address, the line and the firewall, or try again later"
+        return Verdict(NotSent("NOT_CONNECTED", text), Reaction.TRY_AGAIN, advice)
     return Verdict(Unknown(f"the connection broke while {phase.value}: {text}"), Reaction.NONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import Any
 
@@ -69,4 +70,5 @@ def _in_handshake(error: BaseException) -> bool:
 def _last_words(error: requests.RequestException) -> str:
     cause: Any = error.args[0] if error.args else error
     reason = getattr(cause, "reason", cause)
-    return f"{type(error).__name__}: {reason}"
+    # "HTTPSConnection(host='...', port=443): ... [Errno 111] Connection refused" is not for people.
+    return re.sub(r"\w*Connection\w*\(host=[^)]*\): |\[Errno -?\d+\] ", "", f"{type(error).__name__}: {reason}")

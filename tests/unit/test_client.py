@@ -303,8 +303,21 @@ def test_a_port_where_nobody_listens_is_not_sent(tmp_path: Path) -> None:
     with wired(tmp_path, webhook=local(closed_port())) as portal:
         outcome = send(portal, "a")["a"]
         assert isinstance(outcome, NotSent) and outcome.code == "NOT_CONNECTED"
-        with pytest.raises(PortalUnreachable, match="NOT_CONNECTED"):
+        with pytest.raises(PortalUnreachable, match="NOT_CONNECTED") as caught:
             portal.client.call("crm.item.add", {}, write=True)
+        said = str(caught.value)
+        assert "a new connection: Connection refused)" in said and "check the address" in said
+        assert "HTTPConnection" not in said and "Errno" not in said
+
+
+def test_a_web_page_where_the_portal_should_be_is_told_with_what_to_check(
+    portal: Wired, http: responses.RequestsMock
+) -> None:
+    answers(http, portal, "profile", *[(200, "<html>Welcome</html>")] * TRIES)
+    with pytest.raises(
+        PortalUnreachable, match=r"status 200 with HTML.*check that the webhook's address is the portal's"
+    ):
+        portal.client.call("profile", {})
 
 
 def test_a_name_that_does_not_resolve_is_not_sent(tmp_path: Path) -> None:
