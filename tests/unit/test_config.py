@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_files_that_other_programs_saved_are_read_or_told_how_to_save_them(tmp_p
         (tmp_path / name).write_text(
             text, encoding="utf-8" if encoding == "cp1251" and name == "hook.txt" else encoding
         )
-    asked = {
+    asked: dict[str, Callable[[], str]] = {
         "config.toml": lambda: load_config(tmp_path / "config.toml").webhook_of(None),
         "hook.txt": lambda: config.webhook_of(None),
         "secret.txt": lambda: config.client_secret_of("main"),
