@@ -442,6 +442,7 @@ def _overlay(base: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _FORMS = {
+    # pydantic's kinds of error: what a person is told
     ("model_type", "dict_type"): "must be a table with keys of its own",
     ("list_type", "tuple_type"): "must be a list, in square brackets",
     ("string_type",): "must be a text, in quotes",
@@ -449,7 +450,6 @@ _FORMS = {
     ("int_type", "int_parsing", "int_from_float"): "must be a whole number",
     ("float_type", "float_parsing"): "must be a number",
 }
-"""What pydantic says of types means Python's, which are not those of a TOML file."""
 
 
 def _say(item: Any) -> str:
@@ -462,8 +462,12 @@ def _say(item: Any) -> str:
         return f"{where}: unknown key" + (f"; did you mean {close[0]}?" if close else "")
     if item["type"] == "missing":
         return f"{where}: missing"
-    said = next((said for kinds, said in _FORMS.items() if item["type"] in kinds), item["msg"])
-    return f"{where}: {said.removeprefix('Value error, ')}"
+    return f"{where}: {in_words_of_toml(item['type'], item['msg'])}"
+
+
+def in_words_of_toml(kind: str, said: str) -> str:
+    """What is wrong with a value: pydantic's sentence, where it speaks of Python's types one that does not."""
+    return next((own for kinds, own in _FORMS.items() if kind in kinds), said.removeprefix("Value error, "))
 
 
 def _keys_of(place: Sequence[str | int]) -> list[str]:

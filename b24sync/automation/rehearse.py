@@ -94,8 +94,9 @@ def read_event(text: str) -> PortalEvent:
         kind = "application/json" if body.lstrip()[:1] == b"{" else "application/x-www-form-urlencoded"
         return PortalEvent.received(body, kind)
     except (OSError, NotReadable) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"{text} is neither a file with an event nor NAME:ID such as ONCRMDEALUPDATE:42: {error}"
+            f"{text} is neither a file with an event nor NAME:ID such as ONCRMDEALUPDATE:42: {why}"
         ) from None
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from b24sync.config import in_words_of_toml
 from b24sync.errors import ConfigError
 from b24sync.portal.directory import nearest, normal
 
@@ -177,8 +178,8 @@ def load_blueprint(path: Path) -> Blueprint:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"The blueprint {path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"The blueprint {path} is not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The blueprint {path} cannot be read: it is no text in UTF-8; save it as UTF-8.") from None
     return read_blueprint(text, str(path))
 
 
@@ -206,7 +207,9 @@ def _mistake(place: Sequence[str | int], kind: str, said: str, raw: Any) -> str:
     for part in place:
         if isinstance(part, int):
             raw = raw[part] if isinstance(raw, list) else None
-            names = [raw[key] for key in ("code", "name", "title", "value") if key in raw] if raw else []
+            names = (
+                [raw[key] for key in ("code", "name", "title", "value") if key in raw] if isinstance(raw, dict) else []
+            )
             words[-1] += f" {part + 1}" + (f" ({names[0]})" if names else "")
         else:
             raw = raw.get(part) if isinstance(raw, dict) else None
@@ -215,7 +218,7 @@ def _mistake(place: Sequence[str | int], kind: str, said: str, raw: Any) -> str:
     if kind == "extra_forbidden":
         close = nearest(str(place[-1]), spec.model_fields, 1)
         said = "unknown key" + (f"; did you mean {close[0]}?" if close else "")
-    return f"{'.'.join(words)}: {'is missing' if kind == 'missing' else said}"
+    return f"{'.'.join(words)}: {'is missing' if kind == 'missing' else in_words_of_toml(kind, said)}"
 
 
 def _problems(blueprint: Blueprint) -> list[str]:

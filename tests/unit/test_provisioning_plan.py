@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from b24sync.errors import ConfigError
 from b24sync.portal.structure import PipelineRow, StageRow
 from b24sync.portal.userfields import FieldHome, UserFieldRow
-from b24sync.provisioning.blueprint import Blueprint, read_blueprint
+from b24sync.provisioning.blueprint import Blueprint, load_blueprint, read_blueprint
 from b24sync.provisioning.made import FIELD, PIPELINE, SHAPE, STAGE, Made
 from b24sync.provisioning.plan import StructurePlan, make_plan
 from b24sync.provisioning.present import Entity, Pipeline, Present
@@ -77,6 +78,25 @@ def test_stages_in_another_order_are_put_in_order_and_a_missing_one_between_them
     plan = make_plan(blueprint(text), Present((), {"deal": deal}), OURS)
     assert plan.lines() == ["pipeline Проекты: add Экспертиза"]
     assert plan.as_dict()["to_make"] == plan.lines()
+
+
+def test_entries_that_are_none_are_mistakes_too() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_blueprint('types = 1\npipelines = ["Продажи", 5]\nfields = [7]\n', "test")
+    table = "must be a table with keys of its own"
+    assert caught.value.problems == [
+        "types: must be a list, in square brackets",
+        f"pipelines 1: {table}",
+        f"pipelines 2: {table}",
+        f"fields 1: {table}",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "utf-16"])
+def test_a_blueprint_in_another_encoding_is_told_how_to_save_it(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "b.toml").write_text('[[pipelines]]\nname = "Продажи"\n', encoding=encoding)
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        load_blueprint(tmp_path / "b.toml")
 
 
 def test_a_mistake_names_its_entry_and_the_key_that_was_probably_meant() -> None:
