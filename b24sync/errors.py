@@ -68,6 +68,10 @@ class PortalUnreachable(RetryLater):
     """Not connected, or a read timed out or got a 5xx without a code, after all tries."""
 
 
+class AskedTooMuch(PortalUnreachable):
+    """Reads that the portal did not end within one request's time: fewer of them may do."""
+
+
 class WindowOver(RetryLater):
     """The time that a job was given is over; it stops here and goes on next time."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from b24sync.errors import PortalRefused, PortalUnreachable
+from b24sync.errors import AskedTooMuch, PortalRefused, PortalUnreachable
 from b24sync.transport.client import PortalClient
 from b24sync.transport.gate import Priority
 from b24sync.transport.outcomes import Done, Outcome, Refused
@@ -76,8 +77,10 @@ def _some_pages(
 def _chained(
     client: PortalClient, page_after: PageAfter, id_key: str, after: int, priority: Priority, pages: int
 ) -> tuple[list[dict[str, Any]], bool]:
-    commands = chained_commands(page_after, id_key, after, pages)
-    return chained_rows(commands, client.batch(commands, write=False, priority=priority, halt=True))
+    while True:
+        commands = chained_commands(page_after, id_key, after, min(pages, client.reads_at_once))
+        with suppress(AskedTooMuch):  # the client knows how many then
+            return chained_rows(commands, client.batch(commands, write=False, priority=priority, halt=True))
 
 
 def chained_commands(

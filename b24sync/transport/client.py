@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponen
 from tenacity.wait import wait_base
 
 from b24sync.clock import Clock
-from b24sync.errors import OutcomeUnknown, PortalBlocked, PortalRefused, PortalUnreachable
+from b24sync.errors import AskedTooMuch, OutcomeUnknown, PortalBlocked, PortalRefused, PortalUnreachable
 from b24sync.transport.address import Address
 from b24sync.transport.gate import Gate, MethodUse, Priority
 from b24sync.transport.outcomes import (
@@ -33,7 +33,7 @@ from b24sync.transport.outcomes import (
     judge_failure,
     judge_unreadable,
 )
-from b24sync.transport.protocol import Command, Timing, batch_body, failure_of, json_body, section
+from b24sync.transport.protocol import BATCH_MAX_COMMANDS, Command, Timing, batch_body, failure_of, json_body, section
 
 if TYPE_CHECKING:
     import requests
@@ -45,6 +45,9 @@ TRIES = 7
 FIRST_WAIT_OF_CAP, LONGEST_WAIT_OF_CAP = 1 / 120, 1 / 4
 """Between tries: half a second at first and 15 s at most, with the cloud's request cap of 60 s."""
 
+OVERLONG_OF_CAP, QUICK_OF_CAP = 0.9, 0.25
+"""Reads that got no answer for so much of the request cap were too many; of those that took less, twice as many may."""
+
 BatchOutcomes = dict[str, Outcome]
 
 
@@ -54,6 +57,12 @@ class _Reply:
 
     body: Mapping[str, Any] | None
     verdict: Verdict | None
+    of_cap: float = 0.0
+    """How much of the request cap it took."""
+
+    @property
+    def overlong(self) -> bool:
+        return self.of_cap >= OVERLONG_OF_CAP
 
     @property
     def timing(self) -> Timing:
@@ -70,6 +79,8 @@ class PortalClient:
         self._own_session = session
         self._read_timeout_s = gate.limits.request_cap_s * READ_TIMEOUT_OF_CAP
         self.server_skew_s: float | None = None
+        self.reads_at_once = BATCH_MAX_COMMANDS
+        """Reading commands of one request; fewer once the portal has not ended a request of so many in time."""
 
     @property
     def host(self) -> str:
@@ -117,15 +128,27 @@ class PortalClient:
         """One `batch` of up to 50 named commands; an outcome for every name. Cost: one request.
 
         Raises PortalUnreachable and PortalBlocked only when proven that nothing was executed, or when a batch of
-        reads got no answer after all tries; everything else is in the outcomes.
+        reads got no answer after all tries (AskedTooMuch when one of several took too long: `reads_at_once` is half
+        of it then); everything else is in the outcomes.
         Docs: settings/how-to-call-rest-api/batch.md
         """
         predicted = self._predict(commands.values())
         predicted["batch"] = sum(predicted.values())
-        reply = self._deliver("batch", batch_body(commands, halt=halt), predicted, priority, repeat_unknown=not write)
+        divisible = not write and len(commands) > 1
+        reply = self._deliver(
+            *("batch", batch_body(commands, halt=halt), predicted, priority),
+            repeat_unknown=not write,
+            divisible=divisible,
+        )
         if reply.body is None:
             assert reply.verdict is not None
+            if divisible and reply.overlong:
+                self._count_unanswered(predicted)
+                self.reads_at_once = len(commands) // 2
+                raise AskedTooMuch(f"{len(commands)} reading commands were too much for one request.")
             return self._failed_batch(commands, reply.verdict, predicted, write=write)
+        if not write and reply.of_cap <= QUICK_OF_CAP and len(commands) >= self.reads_at_once:
+            self.reads_at_once = min(BATCH_MAX_COMMANDS, 2 * self.reads_at_once)
         return self._take_batch(commands, reply, predicted, halt=halt)
 
     def one(self, command: Command, *, write: bool, before_send: Callable[[], None] = lambda: None) -> Any:
@@ -200,20 +223,22 @@ class PortalClient:
         Raises PortalUnreachable when some stay unanswered after all tries.
         """
         answers: dict[str, Done | Refused] = {}
-        names = list(commands)
-        for start in range(0, len(names), 50):
-            left = {name: commands[name] for name in names[start : start + 50]}
-            for _ in range(TRIES):
-                for name, outcome in self.batch(left, write=False, priority=priority).items():
-                    if isinstance(outcome, Done | Refused):
-                        answers[name] = outcome
-                left = {name: command for name, command in left.items() if name not in answers}
-                if not left:
-                    break
-            else:
+        waiting = list(commands)
+        tries = 0
+        while waiting:
+            piece = waiting[: self.reads_at_once]
+            try:
+                outcomes = self.batch({name: commands[name] for name in piece}, write=False, priority=priority)
+            except AskedTooMuch:
+                continue
+            answers |= {name: said for name, said in outcomes.items() if isinstance(said, Done | Refused)}
+            left = [name for name in piece if name not in answers]
+            waiting = left + waiting[len(piece) :]
+            tries = tries + 1 if left else 0
+            if tries == TRIES:
                 raise PortalUnreachable(
-                    f"The portal left {len(left)} of {len(names)} reading commands unanswered "
-                    f"({next(iter(left.values())).method}): try again later."
+                    f"The portal left {len(left)} of {len(commands)} reading commands unanswered "
+                    f"({commands[left[0]].method}): try again later."
                 )
         return answers
 
@@ -227,13 +252,14 @@ class PortalClient:
         priority: Priority,
         *,
         repeat_unknown: bool,
+        divisible: bool = False,
         before_send: Callable[[], None] = lambda: None,
     ) -> _Reply:
         def again(reply: _Reply) -> bool:
             if reply.verdict is None:
                 return False
             if isinstance(reply.verdict.outcome, Unknown):
-                return repeat_unknown
+                return repeat_unknown and not (divisible and reply.overlong)
             return isinstance(reply.verdict.outcome, NotSent)
 
         def attempt() -> _Reply:
@@ -282,9 +308,11 @@ class PortalClient:
         return PortalSession(self._own_session, is_loopback=self._address.is_loopback)
 
     def _post(self, method: str, body: bytes, *, may_move: bool = True) -> _Reply:
+        began = self.clock.boot_s()
         response = self._session.post(self._address.url(method), body, self._read_timeout_s)
+        of_cap = (self.clock.boot_s() - began) / self.gate.limits.request_cap_s
         if isinstance(response, Verdict):
-            return _Reply(None, response)
+            return _Reply(None, response, of_cap)
         if response.status_code in (301, 302, 307, 308):
             if not may_move:
                 return _Reply(None, Verdict(NotSent("MOVED", "the portal redirects in a circle"), Reaction.NONE))
@@ -292,7 +320,7 @@ class PortalClient:
             self._address.follow(response.headers.get("Location", ""), self.clock.wall_s())
             self.gate.reserve({}, "interactive")
             return self._post(method, body, may_move=False)
-        return self._judge(response)
+        return replace(self._judge(response), of_cap=of_cap)
 
     def _judge(self, response: requests.Response) -> _Reply:
         status = response.status_code

@@ -202,6 +202,49 @@ def test_reading_commands_are_asked_again_until_each_has_an_answer(portal: Wired
     assert list(json.loads(http.calls[1].request.body or b"")["cmd"]) == ["b"]
 
 
+def slow_lists(http: responses.RequestsMock, portal: Wired, seconds: float, cap_s: float) -> list[int]:
+    """A portal that works `seconds` on each command of a batch; how many commands each request had."""
+    sizes: list[int] = []
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        names = list(json.loads(request.body or b"")["cmd"])
+        sizes.append(len(names))
+        portal.clock.pass_time(min(len(names) * seconds, cap_s))
+        if len(names) * seconds > cap_s:
+            return 504, {}, "<html>Gateway Time-out</html>"
+        return 200, {}, json.dumps({"result": {"result": {name: [name] for name in names}, "result_error": []}})
+
+    http.add_callback(responses.POST, portal.url("batch"), answer)
+    return sizes
+
+
+def test_reads_that_take_the_portal_too_long_are_asked_in_smaller_requests(
+    portal: Wired, http: responses.RequestsMock
+) -> None:
+    sizes = slow_lists(http, portal, seconds=4.0, cap_s=60.0)
+    commands = {f"k{number:03d}": Command("crm.item.list", {}) for number in range(100)}
+    found = portal.client.read_all(commands)
+    assert {name: answer.result for name, answer in found.items() if isinstance(answer, Done)} == {
+        name: [name] for name in commands
+    }
+    assert sizes == [50, 25, *[12] * 8, 4], "what was too much is not asked again"
+    assert in_flight(portal) == 0
+
+
+def test_once_the_portal_is_quick_again_requests_grow(portal: Wired, http: responses.RequestsMock) -> None:
+    portal.client.reads_at_once = 12
+    sizes = slow_lists(http, portal, seconds=0.1, cap_s=60.0)
+    portal.client.read_all({f"k{number:03d}": Command("crm.item.list", {}) for number in range(120)})
+    assert sizes == [12, 24, 48, 36]
+
+
+def test_one_read_that_takes_too_long_is_tried_and_then_told(portal: Wired, http: responses.RequestsMock) -> None:
+    sizes = slow_lists(http, portal, seconds=61.0, cap_s=60.0)
+    with pytest.raises(PortalUnreachable, match=f"did not answer after {TRIES} tries"):
+        portal.client.read_all({"a": Command("crm.item.list", {}), "b": Command("crm.item.list", {})})
+    assert sizes == [2, *[1] * TRIES]
+
+
 # -- what stops everything ---------------------------------------------------------------------------------
 
 
