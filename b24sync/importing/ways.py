@@ -84,7 +84,7 @@ class Way:
             if isinstance(created, Done):
                 created = replace(created, timing=outcome.timing)
             return [Settlement(packet[0], created, sure=True)]
-        items = outcome.result.get("items") if isinstance(outcome.result, Mapping) else None
+        items = _by_position(outcome.result.get("items") if isinstance(outcome.result, Mapping) else None)
         if not isinstance(items, list) or len(items) != len(packet):
             said = f"{len(items)} answers" if isinstance(items, list) else "no list of answers"
             lost = Unknown(f"crm.item.batchImport got {len(packet)} rows and gave {said}")
@@ -107,6 +107,13 @@ def _rows_of_one_request(rows: Sequence[Row]) -> int:
         if index and total > FILE_BYTES_PER_REQUEST:
             return index
     return len(rows)
+
+
+def _by_position(items: Any) -> Any:
+    """`items` as a list: PHP makes a map of one whose positions it has not put in order."""
+    if isinstance(items, Mapping) and all(str(place) in items for place in range(len(items))):
+        return [items[str(place)] for place in range(len(items))]
+    return items
 
 
 def _item_outcome(item: Any) -> Outcome:
