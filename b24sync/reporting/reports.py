@@ -284,6 +284,7 @@ class Reporter:
     def _count_passings(self, tables: Timelines, scope: Scope) -> _Passings:
         """Stays that were entered and left in the period, those that stand at its end, and how long they took."""
         pipelines, start, end = scope.pipelines, scope.start, scope.end
+        days_between = self._book.calendars.calendar.between
         found = _Passings()
         sorts = {place: (name.sort, name.group) for place, name in self._names.stages.items()}
         for life in lives(tables, scope):
@@ -300,7 +301,7 @@ class Reporter:
                     passing.standing += entered_at < end
                 elif left_at >= start:
                     passing.left += 1
-                    passing.days.append((left_at - entered_at) / DAY_S)
+                    passing.days.append(days_between(entered_at, left_at))
         return found
 
     def _stages(self, found: _Passings) -> Report:

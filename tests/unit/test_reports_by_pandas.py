@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import holidays
 import pandas as pd
@@ -233,3 +234,21 @@ def test_stages(stays: pd.DataFrame, reports: Reports, start: float, end: float)
         days = group.loc[group["left_in"], "days"]
         assert told["median_days"] == pytest.approx(days.quantile(0.5), abs=0.0051)
         assert told["p90_days"] == pytest.approx(days.quantile(0.9), abs=0.0051)
+
+
+def test_a_stay_over_a_change_of_clocks_takes_as_many_days_in_every_report(tmp_path: Path) -> None:
+    """From noon to noon, two dates later and 47 hours: two days."""
+    berlin = ZoneInfo("Europe/Berlin")
+    moves = [(at("2026-03-28T12:00:00", berlin), "C1:UC_2"), (at("2026-03-30T12:00:00", berlin), "C1:UC_3")]
+    store = migrated_store(tmp_path)
+    tables = fill(store, [Deal(1, "Сделка", moves[0][0], moves)])
+    book = NormBook([], Calendars(berlin, "DE"))
+    scope = Scope(at("2026-04-10T00:00:00", berlin))
+    said = {
+        name: list(Reporter(scope, book, Names(read_names(store, PORTAL)), berlin, "en").make(name, tables).records())
+        for name in ("delays", "stages")
+    }
+    store.close()
+    [stay] = [row for row in said["delays"] if row["stage"] == "Экспертиза"]
+    [stage] = [row for row in said["stages"] if row["stage"] == "Экспертиза"]
+    assert (stay["actual_days"], stage["median_days"], stage["p90_days"]) == (2.0, 2.0, 2.0)
