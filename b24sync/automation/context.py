@@ -20,7 +20,7 @@ from b24sync.automation.causes import Cause, comparable
 from b24sync.automation.field_names import code_of
 from b24sync.automation.items import Item
 from b24sync.automation.observe import OLD, Observer, Seen, Writer
-from b24sync.automation.params import COMPANY, Assign, Field, Stage, User, WorkflowTemplate
+from b24sync.automation.params import COMPANY, Assign, Field, Stage, Unresolved, User, WorkflowTemplate
 from b24sync.automation.portals import type_id_of
 from b24sync.automation.questions import PAGE, QUESTION, Questions
 from b24sync.automation.rulebook import Rule
@@ -100,7 +100,8 @@ class Context:
     # -- the item -----------------------------------------------------------------------------------
 
     def move(self, item: Item, stage: Stage | str) -> None:
-        """Put an item into a stage: of its own pipeline where the stage's name is in several."""
+        """Put an item into a stage, a name as well: of its own pipeline where the stage's name is in several."""
+        stage = self._named(item, stage)
         status_id = stage if isinstance(stage, str) else self._stage_in(item, stage)
         fields: dict[str, Any] = {"stageId": status_id}
         if isinstance(stage, Stage) and stage.ids.get(int(item["categoryId"] or 0)) != status_id:
@@ -117,6 +118,18 @@ class Context:
         """Make somebody responsible."""
         user_id = user.id if isinstance(user, User) else user
         self._write(item, {"assignedById": user_id}, f"assign to user {user_id}")
+
+    def _named(self, item: Item, stage: Stage | str) -> Stage | str:
+        """A stage that is given by the name that people see. Raises GiveUp where the portal has none of that name."""
+        portal = self.rule.portal
+        if isinstance(stage, Stage) or portal is None or item.entity != self.rule.process.entity:
+            return stage
+        if any(known.status_id == stage for known in portal.directory.stages):
+            return stage
+        try:
+            return Stage(stage).resolved(portal, [pipeline.id for pipeline in portal.directory.pipelines])
+        except Unresolved as error:
+            raise GiveUp(f"{item}: {error}.") from error
 
     def _stage_in(self, item: Item, stage: Stage) -> str:
         own = stage.ids.get(int(item["categoryId"] or 0))
@@ -251,6 +264,7 @@ class Context:
         made_by = self._causes.find(self.cause_id)
         if self.is_own_copy(deal) and made_by is not None and made_by.source == "own":
             raise GiveUp(f"{deal} is a copy that a rule has just made: it is not copied (ctx.is_own_copy tells them).")
+        stage = self._named(deal, stage)
         status_id = stage if isinstance(stage, str) else self._stage_in(deal, stage)
         left_out = [field.code if isinstance(field, Field) else field for field in without]
         copies = DealCopies(self.client)

@@ -40,7 +40,10 @@ _PREFIX = "b24sync_rules_"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One process of a rule file, as configured. `problems` keep it from running."""
+    """One process of a rule file, as configured. `problems` keep it from running.
+
+    `portal`: what names of its kind of item mean there; None before it was resolved.
+    """
 
     process: Process
     path: Path
@@ -49,6 +52,7 @@ class Rule:
     imported: bool
     max_acts_per_hour: int
     problems: tuple[str, ...] = ()
+    portal: Portal | None = None
 
     @property
     def name(self) -> str:
@@ -231,7 +235,7 @@ def _resolved(rule: Rule, portals: Mapping[str, Portal]) -> Rule:
     problems: list[str] = []
     handlers = [_in_codes(handler, rule.process, params, portals, problems) for handler in rule.process.handlers]
     process = replace(rule.process, handlers=handlers)
-    return replace(rule, process=process, params=params, problems=tuple(problems))
+    return replace(rule, process=process, params=params, problems=tuple(problems), portal=portal)
 
 
 def _in_codes(

@@ -75,6 +75,34 @@ def test_a_rule_that_raises_stops_only_its_own_jobs(tmp_path: Path, sandbox: San
         assert "dead letter" not in daemon.said(), "it came when the broken rule was given up"
 
 
+NAMED = """
+from b24sync.automation import *
+
+named = Process("named", entity="deal")
+
+@named.on(entered("EXECUTING"))
+def go_on(deal, ctx):
+    ctx.move(deal, "Финальный счет")
+    ctx.copy(deal, stage="Сделка провалена")
+
+@named.on(entered("Финальный счет"))
+def mistaken(deal, ctx):
+    ctx.move(deal, "Сделка провалина")
+"""
+
+
+def test_stages_are_written_by_the_names_that_people_see(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "named.py").write_text(NAMED, encoding="utf-8")
+    deal = int(sandbox.act("item.add", entityTypeId=2, fields={"title": "Поставка", "assignedById": 5})["id"])
+    with running_daemon(tmp_path, sandbox, "") as daemon:
+        sandbox.act("deal.move", id=deal, stage="В работе")
+        daemon.wait_until(lambda: "dead letter" in daemon.said() and len(sandbox.state("items", entityTypeId=2)) == 2)
+        stages = {row["stageId"] for row in sandbox.state("items", entityTypeId=2, select="stageId")}
+        assert stages == {"FINAL_INVOICE", "LOSE"}
+        assert "stage 'Сделка провалина' does not exist; nearest: Сделка провалена" in daemon.said()
+
+
 ASKS = """
 from b24sync.automation import *
 
