@@ -151,9 +151,7 @@ def memberships(client: PortalClient, group_ids: Iterable[int]) -> dict[int, Mem
 
 def _get(filters: Mapping[str, Any], start: int = 0) -> Command:
     # IS_ADMIN: hidden groups of others are seen too, if the webhook's user is an administrator.
-    params: dict[str, Any] = {"ORDER": {"ID": "ASC"}, "IS_ADMIN": "Y", "start": start}
-    # an empty map would arrive as a list of one empty text
-    return Command(GET, params | ({"FILTER": dict(filters)} if filters else {}))
+    return Command(GET, {"ORDER": {"ID": "ASC"}, "FILTER": dict(filters), "IS_ADMIN": "Y", "start": start})
 
 
 def _page_by_page(client: PortalClient, first: Done) -> list[Done]:
